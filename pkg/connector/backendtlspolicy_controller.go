@@ -15,8 +15,8 @@ import (
 	"github.com/acnodal/epic/pkg/connector/publish"
 )
 
-// policyReconciler sets the status of BackendTLSPolicies. What they say reaches EPIC with
-// the routes that they concern.
+// policyReconciler sets the status of BackendTLSPolicies. Their settings reach EPIC with
+// the routes that they affect.
 type policyReconciler struct{ *base }
 
 func addPolicies(w *watcher) error {

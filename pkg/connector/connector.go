@@ -32,31 +32,31 @@ import (
 	"github.com/acnodal/epic/pkg/connector/publish"
 )
 
-// Options are what a connector needs in addition to its two clusters.
+// Options configures a connector, in addition to its two clusters.
 type Options struct {
 	// Cluster is the ID of the client cluster in EPIC.
 	Cluster string
-	// ClusterUID distinguishes client clusters that were given the same ID by mistake.
+	// ClusterUID distinguishes client clusters that were accidentally given the same ID.
 	ClusterUID string
-	// FormerClusters are IDs that the client cluster had before, or those of clusters that it
-	// replaces. Objects that were published under them are this cluster's.
+	// FormerClusters lists earlier IDs of the client cluster, or those of clusters that
+	// it replaces. Objects that were published under them belong to this cluster.
 	FormerClusters []string
 	// Namespace is the account's namespace in EPIC.
 	Namespace string
-	// Group is the service group of everything that names none.
+	// Group is the service group of objects that name none.
 	Group string
-	// Workers is how many objects of a kind are worked on at once.
+	// Workers is the number of objects of a kind that are processed concurrently.
 	Workers int
-	// RewriteSecrets is how often Secrets are written again, because the connector may not read
-	// whether they are still there.
+	// RewriteSecrets is the interval at which Secrets are written again, because the
+	// connector is not permitted to read whether they still exist.
 	RewriteSecrets time.Duration
-	// RetryRefused is how long to wait before EPIC is asked again for what it refused.
+	// RetryRefused is the delay before a write that EPIC refused is retried.
 	RetryRefused time.Duration
 	// Secrets writes certificates to EPIC.
 	Secrets SecretWriter
 }
 
-// Scheme has the types of both clusters.
+// Scheme returns a scheme with the types of both clusters.
 func Scheme() (*runtime.Scheme, error) {
 	scheme := runtime.NewScheme()
 	for _, add := range []func(*runtime.Scheme) error{clientgoscheme.AddToScheme, gatewayv1.Install, epicv1.AddToScheme} {
@@ -67,8 +67,8 @@ func Scheme() (*runtime.Scheme, error) {
 	return scheme, nil
 }
 
-// LocalCache is how the client cluster is cached: only Secrets with certificates, and of
-// other objects only what the connector reads.
+// LocalCache returns the cache options for the client cluster: only Secrets with
+// certificates and, of other objects, only what the connector reads.
 func LocalCache() cache.Options {
 	return cache.Options{
 		DefaultTransform:             cache.TransformStripManagedFields(),
@@ -76,13 +76,13 @@ func LocalCache() cache.Options {
 		ByObject: map[client.Object]cache.ByObject{
 			&corev1.Secret{}:    {Field: fields.OneTermEqualSelector("type", string(corev1.SecretTypeTLS))},
 			&corev1.ConfigMap{}: {Transform: onlyAuthorities},
-			// Those that stand for Gateways.
+			// Those that represent Gateways.
 			&corev1.ServiceAccount{}: {Label: gatewayLabel},
 		},
 	}
 }
 
-// gatewayLabel selects what has the name of a Gateway.
+// gatewayLabel selects objects labeled with the name of a Gateway.
 var gatewayLabel = labels.NewSelector().Add(*must(labels.NewRequirement(gatewayv1.GatewayNameLabelKey, selection.Exists, nil)))
 
 func must[T any](value T, err error) T {
@@ -92,7 +92,7 @@ func must[T any](value T, err error) T {
 	return value
 }
 
-// onlyAuthorities keeps of a ConfigMap what holds certificates of authorities.
+// onlyAuthorities keeps only the certificates of authorities in a ConfigMap.
 func onlyAuthorities(o any) (any, error) {
 	m, ok := o.(*corev1.ConfigMap)
 	if !ok {
@@ -107,8 +107,8 @@ func onlyAuthorities(o any) (any, error) {
 	return m, nil
 }
 
-// RemoteCache is how EPIC is cached: the account's namespace, and the service groups that
-// are offered to every account.
+// RemoteCache returns the cache options for EPIC: the account's namespace, and the
+// service groups that are offered to every account.
 func RemoteCache(namespace string) cache.Options {
 	return cache.Options{
 		DefaultTransform:             cache.TransformStripManagedFields(),
@@ -120,11 +120,11 @@ func RemoteCache(namespace string) cache.Options {
 	}
 }
 
-// base is what all reconcilers work with.
+// base is the common part of all reconcilers.
 type base struct {
 	options Options
-	// local reads the client cluster from caches and writes to it; direct reads it past the
-	// caches.
+	// local reads the client cluster from caches and writes to it; direct reads it
+	// without the caches.
 	local  client.Client
 	direct client.Reader
 	// epic reads EPIC from caches.
@@ -135,7 +135,7 @@ type base struct {
 }
 
 // Add adds the connector's controllers to a manager of the client cluster. The manager
-// runs the cluster object of EPIC, too.
+// also runs the cluster object of EPIC.
 func Add(ctx context.Context, mgr manager.Manager, remoteCluster cluster.Cluster, options Options) error {
 	if err := mgr.Add(remoteCluster); err != nil {
 		return fmt.Errorf("add EPIC to the manager: %w", err)
@@ -168,7 +168,7 @@ func Add(ctx context.Context, mgr manager.Manager, remoteCluster cluster.Cluster
 	}})
 }
 
-// config is what package publish is told, with the groups that EPIC has now.
+// config returns the configuration for package publish, with the current groups in EPIC.
 func (b *base) config(ctx context.Context) (*publish.Config, error) {
 	var groups epicv1.LBServiceGroupList
 	if err := b.epic.List(ctx, &groups, client.UnsafeDisableDeepCopy); err != nil {
@@ -180,19 +180,19 @@ func (b *base) config(ctx context.Context) (*publish.Config, error) {
 	}
 	group := b.options.Group
 	if group == "" && names.Len() == 1 {
-		// There is nothing to choose from.
+		// It is the only choice.
 		group = names.UnsortedList()[0]
 	}
 	return &publish.Config{Cluster: b.options.Cluster, ClusterUID: b.options.ClusterUID, Namespace: b.options.Namespace, Group: group, Groups: names}, nil
 }
 
-// errStale is returned instead of a removal that the caches may have been too old for. The
-// object is worked on again shortly.
+// errStale is returned instead of removing something if the caches may be outdated. The
+// object is reconciled again shortly.
 var errStale = errors.New("the cache is outdated")
 
-// confirm returns errStale unless a local object is still as the cache has it; nil if the
-// cache has none. Published objects are removed only after that: a cache may lag behind,
-// and an address that was released may be another's next.
+// confirm returns errStale unless a local object is unchanged since the cache got it; cached is nil if it is
+// not in the cache. Published objects are only removed after this check:
+// a cache may lag behind, and a released address may be assigned to another object.
 func confirm[T any, P interface {
 	*T
 	client.Object
@@ -204,8 +204,8 @@ func confirm[T any, P interface {
 	return b.confirmVersion(ctx, name, P(new(T)), version)
 }
 
-// confirmVersion is confirm for an object that the cache has in a version, or does not have
-// if that is empty. It reads the object into now.
+// confirmVersion is confirm for an object of a version in the cache, or "" if it is not
+// in the cache. It reads the object into now.
 func (b *base) confirmVersion(ctx context.Context, name types.NamespacedName, now client.Object, version string) error {
 	err := b.direct.Get(ctx, name, now)
 	switch {
@@ -219,21 +219,23 @@ func (b *base) confirmVersion(ctx context.Context, name types.NamespacedName, no
 	return nil
 }
 
-// former are the names that the cluster no longer has, clusters those that it has and had.
+// former returns IDs that the cluster no longer has; clusters returns its current and
+// earlier ones.
 func (b *base) former() []string {
 	return slices.DeleteFunc(slices.Clone(b.options.FormerClusters), func(c string) bool { return c == b.options.Cluster })
 }
 
 func (b *base) clusters() []string { return append(b.former(), b.options.Cluster) }
 
-// owns returns whether this cluster is an owner of a shared object by a local one.
+// owns reports whether this cluster is an owner of a shared object through a local
+// object.
 func (b *base) owns(o client.Object, uid types.UID) bool {
 	return slices.ContainsFunc(b.clusters(), func(c string) bool { return o.GetAnnotations()[epic.OwnerAnnotation(c)] == string(uid) })
 }
 
-// published returns the objects in EPIC that this cluster made for a local object of a name,
-// and those that it shares by the one of a UID, if there is one. list returns those of a key
-// of clientNameIndex.
+// published returns the objects in EPIC that this cluster created for a local object of a
+// name, and those that it shares through the local object with a UID, if there is one.
+// list returns the objects for a key of clientNameIndex.
 func published[T client.Object](b *base, name types.NamespacedName, uid types.UID, list func(key string) ([]T, error)) ([]T, error) {
 	made, err := list(name.String())
 	if err != nil {
@@ -255,7 +257,7 @@ func published[T client.Object](b *base, name types.NamespacedName, uid types.UI
 	return found, nil
 }
 
-// named returns whether one of some objects has a name.
+// named reports whether any of the objects has a name.
 func named[T client.Object](objects []T, name string) bool {
 	return slices.ContainsFunc(objects, func(o T) bool { return o.GetName() == name })
 }
@@ -269,12 +271,13 @@ func disown(o client.Object, clusters []string) {
 
 func (b *base) view(ctx context.Context) *view { return newView(ctx, b.local) }
 
-// writeStatus writes the status of a local object that was changed since it was read.
+// writeStatus writes the status of a local object if it was changed since it was read.
 func (b *base) writeStatus(ctx context.Context, before, after client.Object) error {
 	if equality.Semantic.DeepEqual(before, after) {
 		return nil
 	}
-	// Another writer's entries are in the same lists: what was read must be the latest.
+	// Other controllers have entries in the same lists, so the version read must be the
+	// latest.
 	patch := client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{})
 	err := b.local.Status().Patch(ctx, after, patch)
 	if apierrors.IsNotFound(err) {

@@ -16,7 +16,7 @@ import (
 	"github.com/acnodal/epic/pkg/connector/publish"
 )
 
-// sliceReconciler publishes the EndpointSlices that routes lead to.
+// sliceReconciler publishes the EndpointSlices to which routes lead.
 type sliceReconciler struct{ *base }
 
 func addEndpointSlices(w *watcher) error {
@@ -28,7 +28,7 @@ func addEndpointSlices(w *watcher) error {
 		}},
 		{object: &epicv1.GWEndpointSlice{}, of: clientName, inEPIC: true, others: true},
 	}
-	// Which slices are needed follows from which routes are taken.
+	// The accepted routes determine which slices are needed.
 	watches = append(watches, watchesOfServices(slicesOfServices)...)
 	return w.controller("endpointslice", &sliceReconciler{w.base}, watches...)
 }

@@ -18,7 +18,8 @@ type copied[T any] interface {
 	DeepCopy() T
 }
 
-// hold keeps a local object until what it published is gone.
+// hold adds the finalizer to a local object, to keep it until the objects it published
+// are deleted.
 func hold[T copied[T]](ctx context.Context, b *base, o T) error {
 	return addFinalizer(ctx, b, o, publish.Finalizer)
 }
@@ -34,7 +35,7 @@ func addFinalizer[T copied[T]](ctx context.Context, b *base, o T, finalizer stri
 	return nil
 }
 
-// free lets a local object go that was held.
+// free removes the finalizer from a local object.
 func free[T copied[T]](ctx context.Context, b *base, o T) error {
 	return removeFinalizer(ctx, b, o, publish.Finalizer)
 }

@@ -64,7 +64,7 @@ func (r *gatewayReconciler) Reconcile(ctx context.Context, request reconcile.Req
 	}
 	result := publish.Gateway(config, view, gateway, publish.Remote{Proxy: proxy, Refused: r.refused.get(request.NamespacedName)})
 	if result == nil {
-		// It may have been the connector's before.
+		// It may have belonged to the connector before.
 		return reconcile.Result{}, r.withdraw(ctx, request.NamespacedName, gateway, "")
 	}
 	if err := hold(ctx, r.base, gateway); err != nil {
@@ -80,7 +80,8 @@ func (r *gatewayReconciler) Reconcile(ctx context.Context, request reconcile.Req
 		after.RequeueAfter = r.options.RetryRefused
 	}
 	if refusal.Reason == "" || refusal.Reason == string(gatewayv1.GatewayReasonNoResources) {
-		// Under another sharing key, or an earlier Gateway of this name, it had another proxy.
+		// With another sharing key, or as an earlier Gateway of this name, it had another
+		// proxy.
 		if err := r.withdraw(ctx, request.NamespacedName, gateway, publish.ProxyName(gateway)); err != nil {
 			return after, err
 		}
@@ -94,7 +95,7 @@ func (r *gatewayReconciler) Reconcile(ctx context.Context, request reconcile.Req
 	return after, r.statuses(ctx, view, gateway, result)
 }
 
-// proxy is the gateway proxy of a name; nil if there is none.
+// proxy returns the gateway proxy of a name, or nil if it does not exist.
 func (r *gatewayReconciler) proxy(ctx context.Context, name string) (*epicv1.GWProxy, error) {
 	proxy := &epicv1.GWProxy{}
 	err := r.epic.Get(ctx, types.NamespacedName{Namespace: r.options.Namespace, Name: name}, proxy)
@@ -107,7 +108,8 @@ func (r *gatewayReconciler) proxy(ctx context.Context, name string) (*epicv1.GWP
 	return proxy, nil
 }
 
-// write writes what a Gateway needs in EPIC: first its Secrets, so its proxy finds them.
+// write writes the objects of a Gateway to EPIC: first its Secrets, so its proxy finds
+// them.
 func (r *gatewayReconciler) write(ctx context.Context, config *publish.Config, name types.NamespacedName, result *publish.GatewayResult, now *epicv1.GWProxy) error {
 	owner := "Gateway/" + name.String()
 	if err := r.secrets.apply(ctx, owner, result.Secrets); err != nil {
@@ -125,7 +127,7 @@ func (r *gatewayReconciler) write(ctx context.Context, config *publish.Config, n
 	return r.secrets.release(ctx, owner, result.Secrets)
 }
 
-// object is a proxy as an object, and no object if there is none.
+// object returns a proxy as an object, or a nil object if there is none.
 func object(proxy *epicv1.GWProxy) client.Object {
 	if proxy == nil {
 		return nil
@@ -133,7 +135,8 @@ func object(proxy *epicv1.GWProxy) client.Object {
 	return proxy
 }
 
-// owners are the annotations of a shared proxy that name its owners; nil if it has none.
+// owners returns the annotations of a shared proxy that name its owners, or nil if it has
+// none.
 func owners(proxy *epicv1.GWProxy) map[string]string {
 	var all map[string]string
 	for key, value := range proxy.Annotations {
@@ -147,8 +150,8 @@ func owners(proxy *epicv1.GWProxy) map[string]string {
 	return all
 }
 
-// join makes this cluster one of the owners of a shared proxy, and writes what the proxy is
-// if this cluster decides that.
+// join adds this cluster to the owners of a shared proxy, and writes the spec of the
+// proxy if this cluster is responsible for it.
 func (r *gatewayReconciler) join(ctx context.Context, config *publish.Config, want, now *epicv1.GWProxy) error {
 	joined := now.DeepCopy()
 	disown(joined, r.former())
@@ -159,7 +162,7 @@ func (r *gatewayReconciler) join(ctx context.Context, config *publish.Config, wa
 	key := config.OwnerAnnotation()
 	joined.Annotations[key] = want.Annotations[key]
 	if r.remote.mine(now) || succeeds(joined, key) {
-		// The event of this write starts the next one, of everything else.
+		// The event of this write triggers the next one, with all other fields.
 		joined.Spec.ClientRef = want.Spec.ClientRef
 		joined.Labels[epic.OwningClusterLabel] = want.Labels[epic.OwningClusterLabel]
 		delete(joined.Annotations, publish.ClusterUIDKey)
@@ -177,9 +180,9 @@ func (r *gatewayReconciler) join(ctx context.Context, config *publish.Config, wa
 	return nil
 }
 
-// succeeds returns whether one of the owners of a shared proxy, named by its annotation, now
-// decides what the proxy is. The cluster that made it does, as long as it is an owner; after
-// that, the first of the others.
+// succeeds reports whether the owner of a shared proxy named by its annotation is now
+// responsible for the spec of the proxy. The cluster that created the proxy is
+// responsible as long as it is an owner; after that, the first of the others is.
 func succeeds(proxy *epicv1.GWProxy, owner string) bool {
 	all := owners(proxy)
 	maker := proxy.Spec.ClientRef.ClusterID
@@ -189,8 +192,8 @@ func succeeds(proxy *epicv1.GWProxy, owner string) bool {
 	return owner == slices.Min(slices.Collect(maps.Keys(all)))
 }
 
-// withdraw removes the proxies that a Gateway has in EPIC but for one of a name. If there is
-// no such name, it lets the Gateway go when nothing is left.
+// withdraw removes the proxies of a Gateway in EPIC, except the one named but.
+// If but is empty, it removes the Gateway's finalizer when nothing is left.
 func (r *gatewayReconciler) withdraw(ctx context.Context, name types.NamespacedName, gateway *gatewayv1.Gateway, but string) error {
 	proxies, err := r.proxies(ctx, name, gateway)
 	if err != nil {
@@ -211,7 +214,7 @@ func (r *gatewayReconciler) withdraw(ctx context.Context, name types.NamespacedN
 		gone = gone && done
 	}
 	if !gone || but != "" {
-		// Its deletion starts this again.
+		// Its deletion triggers another reconciliation.
 		return nil
 	}
 	if err := r.secrets.release(ctx, "Gateway/"+name.String(), nil); err != nil {
@@ -224,8 +227,8 @@ func (r *gatewayReconciler) withdraw(ctx context.Context, name types.NamespacedN
 	return free(ctx, r.base, gateway)
 }
 
-// proxies are those that this cluster made for a Gateway of a name, and those that it
-// shares by the Gateway.
+// proxies returns the proxies that this cluster created for a Gateway of a name, and
+// those that it shares through the Gateway.
 func (r *gatewayReconciler) proxies(ctx context.Context, name types.NamespacedName, gateway *gatewayv1.Gateway) ([]*epicv1.GWProxy, error) {
 	var uid types.UID
 	if gateway != nil {
@@ -240,8 +243,8 @@ func (r *gatewayReconciler) proxies(ctx context.Context, name types.NamespacedNa
 	})
 }
 
-// leave removes a proxy, or this cluster from its owners if there are others. It reports
-// whether nothing is left to do.
+// leave removes a proxy, or this cluster from its owners if there are others. It returns
+// true when nothing is left to do.
 func (r *gatewayReconciler) leave(ctx context.Context, proxy *epicv1.GWProxy) (bool, error) {
 	left := proxy.DeepCopy()
 	disown(left, r.clusters())
@@ -250,7 +253,8 @@ func (r *gatewayReconciler) leave(ctx context.Context, proxy *epicv1.GWProxy) (b
 			return r.remote.remove(ctx, proxy)
 		}
 		if proxy.DeletionTimestamp == nil {
-			// This cluster is the last, unless another one joined since the cache was filled.
+			// This cluster is the last owner, unless another one joined since the cache
+			// was filled.
 			uid, version := proxy.UID, proxy.ResourceVersion
 			err := r.remote.client.Delete(ctx, proxy, client.Preconditions{UID: &uid, ResourceVersion: &version})
 			switch {
@@ -264,7 +268,7 @@ func (r *gatewayReconciler) leave(ctx context.Context, proxy *epicv1.GWProxy) (b
 		return false, nil
 	}
 	if len(left.Annotations) == len(proxy.Annotations) {
-		// It left before.
+		// It was removed from the owners before.
 		return true, nil
 	}
 	if err := r.remote.client.Patch(ctx, left, client.MergeFromWithOptions(proxy, client.MergeFromWithOptimisticLock{})); client.IgnoreNotFound(err) != nil {
@@ -274,7 +278,7 @@ func (r *gatewayReconciler) leave(ctx context.Context, proxy *epicv1.GWProxy) (b
 	return true, nil
 }
 
-// account keeps the ServiceAccount that stands for a Gateway.
+// account creates or updates the ServiceAccount that represents a Gateway.
 func (r *gatewayReconciler) account(ctx context.Context, want *corev1.ServiceAccount) error {
 	now := &corev1.ServiceAccount{}
 	err := r.local.Get(ctx, client.ObjectKeyFromObject(want), now)
@@ -287,7 +291,7 @@ func (r *gatewayReconciler) account(ctx context.Context, want *corev1.ServiceAcc
 	case err != nil:
 		return fmt.Errorf("read the ServiceAccount: %w", err)
 	case !metav1.IsControlledBy(now, &metav1.ObjectMeta{UID: want.OwnerReferences[0].UID}):
-		// Somebody else's.
+		// It has another owner.
 		return nil
 	}
 	after := now.DeepCopy()
@@ -311,7 +315,7 @@ func (r *gatewayReconciler) account(ctx context.Context, want *corev1.ServiceAcc
 // statuses writes the statuses of a Gateway and of its ListenerSets.
 func (r *gatewayReconciler) statuses(ctx context.Context, view *view, gateway *gatewayv1.Gateway, result *publish.GatewayResult) error {
 	now := metav1.Now().Rfc3339Copy()
-	// An object that was patched before has a later version than the cache.
+	// An object that was patched before has a later version than the one in the cache.
 	current := view.Gateway(client.ObjectKeyFromObject(gateway))
 	if current == nil {
 		return nil

@@ -51,13 +51,13 @@ func (r *classReconciler) Reconcile(ctx context.Context, request reconcile.Reque
 	return reconcile.Result{}, r.writeStatus(ctx, class, after)
 }
 
-// definitions are the plurals of the kinds that the connector reads.
+// definitions lists the CustomResourceDefinitions of the kinds that the connector reads.
 var definitions = []string{
 	"backendtlspolicies", "gatewayclasses", "gateways", "grpcroutes", "httproutes", "listenersets",
 	"referencegrants", "tcproutes", "tlsroutes", "udproutes",
 }
 
-// versions are those of the Gateway API's CustomResourceDefinitions.
+// versions returns the versions of the Gateway API's CustomResourceDefinitions.
 func (r *classReconciler) versions(ctx context.Context) (map[string]string, error) {
 	versions := map[string]string{}
 	for _, plural := range definitions {

@@ -13,9 +13,10 @@ import (
 	"github.com/acnodal/epic/pkg/connector/publish"
 )
 
-// classHolder holds GatewayClasses that Gateways use, as the Gateway API recommends. If such
-// a class could go, its Gateways would lose their addresses. It works apart from
-// classReconciler because it follows every Gateway, and reads caches only.
+// classHolder adds a finalizer to GatewayClasses that Gateways use, as the Gateway API
+// recommends. If such a class could be deleted, its Gateways would lose their addresses.
+// It is separate from classReconciler because it watches every Gateway, and only reads
+// caches.
 type classHolder struct {
 	*base
 }
@@ -43,6 +44,6 @@ func (r *classHolder) Reconcile(ctx context.Context, request reconcile.Request) 
 	case class.DeletionTimestamp == nil:
 		return reconcile.Result{}, addFinalizer(ctx, r.base, class, gatewayv1.GatewayClassFinalizerGatewaysExist)
 	}
-	// A finalizer can't be added to what is being deleted.
+	// A finalizer can't be added to an object that is being deleted.
 	return reconcile.Result{}, nil
 }

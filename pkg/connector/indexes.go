@@ -21,7 +21,7 @@ import (
 	"github.com/acnodal/epic/pkg/endpoints"
 )
 
-// The indexes of the caches.
+// Indexes of the caches.
 const (
 	gatewayIndex = "gateway"
 	classIndex   = "class"
@@ -30,8 +30,8 @@ const (
 	nodeIndex    = "node"
 	defaultIndex = "default"
 	secretIndex  = "secret"
-	// clientNameIndex is by the local object that an object in EPIC stands for, lbIndex by the
-	// load balancer of an endpoint or of a Service of the connector's.
+	// clientNameIndex indexes by the local object that an object in EPIC represents,
+	// lbIndex by the load balancer of an endpoint or of a Service of the connector.
 	clientNameIndex = "client"
 	lbIndex         = "loadbalancer"
 
@@ -45,7 +45,7 @@ type routeKind struct {
 	kind   gatewayv1.Kind
 	object func() client.Object
 	list   func(v *view, options ...client.ListOption) []*publish.Route
-	// of reports whether a gateway route in EPIC stands for a route of this kind.
+	// of reports whether a gateway route in EPIC represents a route of this kind.
 	of func(*epicv1.GWRouteSpec) bool
 }
 
@@ -232,13 +232,13 @@ func remoteIndexes() []index {
 	}
 }
 
-// clientKeys is the name of the local object that an object stands for.
+// clientKeys returns the name of the local object that an object represents.
 func clientKeys(o client.Object) []string {
 	ref := clientRef(o)
 	return []string{types.NamespacedName{Namespace: ref.Namespace, Name: ref.Name}.String()}
 }
 
-// clientRef is the local object that an object in EPIC stands for.
+// clientRef returns the local object that an object in EPIC represents.
 func clientRef(o client.Object) epicv1.ClientRef {
 	switch o := o.(type) {
 	case *epicv1.GWProxy:
@@ -253,7 +253,8 @@ func clientRef(o client.Object) epicv1.ClientRef {
 	return epicv1.ClientRef{}
 }
 
-// ownerKeys are the UIDs of the local objects, in whatever cluster, that own a shared object.
+// ownerKeys returns the UIDs of the local objects, in any cluster, that own a shared
+// object.
 func ownerKeys(o client.Object) []string {
 	var keys []string
 	for key, uid := range o.GetAnnotations() {

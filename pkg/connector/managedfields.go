@@ -9,13 +9,13 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// The set of a manager's fields is a tree: below "f:NAME" are the fields of a field, below
-// "k:KEYS" those of an item of a list.
+// fieldTree is the set of a manager's fields: below "f:NAME" are the fields of a field,
+// below "k:KEYS" those of an item of a list.
 type fieldTree map[string]fieldTree
 
-// moveFields gives the connector the fields of other managers that lie below the fields of
-// a spec, and returns whether any were moved. Fields that the spec does not have, those of
-// the metadata and those of the status stay with their managers.
+// moveFields transfers fields that other managers own below the fields of a spec to the
+// connector, and reports whether it moved any. Fields that the spec does not have, and
+// those of the metadata and of the status, stay with their managers.
 func moveFields(entries []metav1.ManagedFieldsEntry, spec map[string]any) ([]metav1.ManagedFieldsEntry, bool, error) {
 	own, moved := -1, fieldTree{}
 	out := make([]metav1.ManagedFieldsEntry, 0, len(entries))

@@ -10,14 +10,14 @@ import (
 	epicv1 "github.com/acnodal/epic/pkg/apis/epic/v1"
 )
 
-// RemoteMapper knows the resources that the connector uses in EPIC, all of which are in
-// namespaces. Discovery would need EPIC, and a credential that it accepts, before the
-// connector starts.
+// RemoteMapper returns a mapper for the resources that the connector uses in EPIC, which
+// are all namespaced. Discovery would require EPIC, and a credential that it accepts,
+// before the connector starts.
 func RemoteMapper() meta.RESTMapper {
 	mapper := meta.NewDefaultRESTMapper([]schema.GroupVersion{epicv1.SchemeGroupVersion, corev1.SchemeGroupVersion})
 	add := func(version schema.GroupVersion, kind string) {
 		mapper.Add(version.WithKind(kind), meta.RESTScopeNamespace)
-		// Caches ask for lists, and discovery has them.
+		// Caches request the list kinds, which discovery would include.
 		mapper.Add(version.WithKind(kind+"List"), meta.RESTScopeNamespace)
 	}
 	for _, kind := range []string{"GWEndpointSlice", "GWProxy", "GWRoute", "LBServiceGroup", "LoadBalancer", "RemoteEndpoint"} {

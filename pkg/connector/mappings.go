@@ -16,7 +16,7 @@ import (
 	"github.com/acnodal/epic/pkg/connector/publish"
 )
 
-// The functions below report which objects of one kind a change of another concerns.
+// Mappings from a changed object of one kind to the affected objects of another.
 
 func namesOf[T metav1.Object](objects []T) []types.NamespacedName {
 	names := make([]types.NamespacedName, len(objects))
@@ -26,7 +26,7 @@ func namesOf[T metav1.Object](objects []T) []types.NamespacedName {
 	return names
 }
 
-// allGateways are the Gateways of all classes of the connector's.
+// allGateways returns the Gateways of all classes of the connector.
 func allGateways(v *view, _ client.Object) []types.NamespacedName {
 	var names []types.NamespacedName
 	for _, class := range pointers(list[gatewayv1.GatewayClassList](v).Items) {
@@ -61,14 +61,14 @@ func gatewayOfSet(_ *view, o client.Object) []types.NamespacedName {
 	return []types.NamespacedName{gateway}
 }
 
-// gatewaysOfRoute are the Gateways that a route may attach to.
+// gatewaysOfRoute returns the Gateways that a route may attach to.
 func gatewaysOfRoute(v *view, o client.Object) []types.NamespacedName {
 	route := publish.RouteOf(o)
 	if route == nil {
 		return nil
 	}
 	parents := route.Parents()
-	// Its status names the parents that it was attached to before.
+	// Its status names the parents to which it was attached before.
 	for i := range route.Status.Parents {
 		if parent, ok := publish.ParentOf(&route.Status.Parents[i].ParentRef, route.GetNamespace()); ok && !slices.Contains(parents, parent) {
 			parents = append(parents, parent)
@@ -88,7 +88,8 @@ func gatewaysOfRoute(v *view, o client.Object) []types.NamespacedName {
 	return names
 }
 
-// gatewaysOfHolder are the Gateways that use an object with certificates.
+// gatewaysOfHolder returns a mapping to the Gateways that use an object with
+// certificates.
 func gatewaysOfHolder(kind string) mapping {
 	return func(v *view, o client.Object) []types.NamespacedName {
 		field := client.MatchingFields{secretIndex: publish.HolderKey(kind, o.GetNamespace(), o.GetName())}
@@ -100,7 +101,8 @@ func gatewaysOfHolder(kind string) mapping {
 	}
 }
 
-// routesOfGateway are the routes of some kinds, or of all, that may attach to a Gateway.
+// routesOfGateway returns the routes of some kinds, or of all, that may attach to a
+// Gateway.
 func routesOfGateway(v *view, name types.NamespacedName, kinds ...gatewayv1.Kind) []*publish.Route {
 	routes := v.RoutesOf(publish.Parent{Kind: publish.GatewayKind, NamespacedName: name}, kinds...)
 	for _, set := range v.ListenerSetsOf(name) {
@@ -112,7 +114,7 @@ func routesOfGateway(v *view, name types.NamespacedName, kinds ...gatewayv1.Kind
 	return routes
 }
 
-// routesConcerned are the routes that a change of an object may concern.
+// routesConcerned returns the routes that a change of an object may affect.
 func routesConcerned(v *view, o client.Object) []*publish.Route {
 	switch o := o.(type) {
 	case *gatewayv1.GatewayClass:
@@ -147,7 +149,7 @@ func routesConcerned(v *view, o client.Object) []*publish.Route {
 	if route == nil {
 		return nil
 	}
-	// One of the other kind for HTTP may have priority over it, or lose it.
+	// A route of the other HTTP kind may gain or lose priority over it.
 	other, ok := map[gatewayv1.Kind]gatewayv1.Kind{
 		publish.HTTPRouteKind: publish.GRPCRouteKind, publish.GRPCRouteKind: publish.HTTPRouteKind,
 	}[route.Kind]
@@ -189,7 +191,7 @@ func routesOfHolder(v *view, kind string, o client.Object) []*publish.Route {
 	return routes
 }
 
-// servicesOfRoutes are the Services that routes lead to.
+// servicesOfRoutes returns the Services to which routes lead.
 func servicesOfRoutes(routes []*publish.Route) []types.NamespacedName {
 	var names []types.NamespacedName
 	for _, route := range routes {
@@ -198,8 +200,8 @@ func servicesOfRoutes(routes []*publish.Route) []types.NamespacedName {
 	return names
 }
 
-// watchesOfServices are watches of what decides to which Services routes lead. The
-// objects concerned are those of the Services.
+// watchesOfServices returns watches of the objects that determine to which Services
+// routes lead. of maps the Services to the affected objects.
 func watchesOfServices(of func(v *view, services []types.NamespacedName) []types.NamespacedName) []watch {
 	var watches []watch
 	for _, o := range []client.Object{&gatewayv1.GatewayClass{}, &gatewayv1.Gateway{}, &gatewayv1.ListenerSet{}, &gatewayv1.ReferenceGrant{}, &corev1.Namespace{}} {
@@ -219,7 +221,7 @@ func watchesOfServices(of func(v *view, services []types.NamespacedName) []types
 	return watches
 }
 
-// slicesOfServices are the EndpointSlices of Services.
+// slicesOfServices returns the EndpointSlices of Services.
 func slicesOfServices(v *view, services []types.NamespacedName) []types.NamespacedName {
 	var names []types.NamespacedName
 	seen := map[types.NamespacedName]bool{}
@@ -236,15 +238,15 @@ func slicesOfNode(v *view, o client.Object) []types.NamespacedName {
 	return namesOf(pointers(list[discoveryv1.EndpointSliceList](v, client.MatchingFields{nodeIndex: o.GetName()}).Items))
 }
 
-// clientName is the local object that an object in EPIC stands for.
+// clientName returns the local object that an object in EPIC represents.
 func clientName(_ *view, o client.Object) []types.NamespacedName {
 	ref := clientRef(o)
 	return []types.NamespacedName{{Namespace: ref.Namespace, Name: ref.Name}}
 }
 
-// gatewaysOfProxy is the Gateway that a proxy in EPIC stands for, also one that is gone. A
-// shared proxy names the Gateway of the cluster that made it; this cluster's may have
-// another name.
+// gatewaysOfProxy returns the Gateway that a proxy in EPIC represents, even if it no
+// longer exists. A shared proxy names the Gateway of the cluster that created it; the one
+// in this cluster may have another name.
 func gatewaysOfProxy(v *view, o client.Object) []types.NamespacedName {
 	names := clientName(v, o)
 	proxy, ok := o.(*epicv1.GWProxy)

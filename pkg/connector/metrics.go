@@ -12,7 +12,7 @@ import (
 	"github.com/acnodal/epic/pkg/apis/epic"
 )
 
-// Metrics in addition to those that controller-runtime has of queues and reconcilers.
+// Metrics in addition to those of controller-runtime for queues and reconcilers.
 var (
 	writes = prometheus.NewCounterVec(prometheus.CounterOpts{
 		Namespace: epic.MetricsNamespace, Subsystem: "connector", Name: "writes_total",
@@ -30,7 +30,7 @@ var (
 
 func init() { metrics.Registry.MustRegister(writes, refusals, statusWrites) }
 
-// kindOf is the kind of an object, by its Go type.
+// kindOf returns the kind of an object, by its Go type.
 func kindOf(o any) string {
 	name := fmt.Sprintf("%T", o)
 	return name[strings.LastIndexByte(name, '.')+1:]

@@ -18,7 +18,7 @@ import (
 	"github.com/acnodal/epic/pkg/connector/publish"
 )
 
-// refused remembers which objects EPIC refuses.
+// refused records which objects EPIC refuses.
 type refused struct {
 	kind string
 	mu   sync.Mutex
@@ -35,7 +35,7 @@ func (r *refused) get(name types.NamespacedName) publish.Refusal {
 	return r.of[name]
 }
 
-// set remembers a refusal, or forgets it if it is none.
+// set records a refusal, or removes it if it is empty.
 func (r *refused) set(name types.NamespacedName, refusal publish.Refusal) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -47,8 +47,8 @@ func (r *refused) set(name types.NamespacedName, refusal publish.Refusal) {
 	refusals.WithLabelValues(r.kind).Set(float64(len(r.of)))
 }
 
-// note remembers whether EPIC refuses an object, and records an event if it refuses it for
-// another reason than before. It returns whether anything changed.
+// note records whether EPIC refuses an object, and records an event if the reason
+// changed. It reports whether anything changed.
 func (b *base) note(r *refused, o client.Object, refusal publish.Refusal) bool {
 	name := client.ObjectKeyFromObject(o)
 	if r.get(name) == refusal {
@@ -61,21 +61,22 @@ func (b *base) note(r *refused, o client.Object, refusal publish.Refusal) bool {
 	return true
 }
 
-// isRefusal returns whether an error of EPIC's is about the object itself, so the same
-// write fails again until somebody changes something. An account's limit is one, but not a
-// credential without rights: it was revoked, or the server is just starting. Then nothing
-// that is published or said changes, as while EPIC is away.
+// isRefusal reports whether an error from EPIC concerns the object itself, so the same
+// write fails again until somebody changes something. The limit of an account is such an
+// error. A credential without permissions is not: it was revoked, or the server is
+// starting. In that case, published objects and statuses stay unchanged, as while EPIC is
+// unavailable.
 func isRefusal(err error) bool {
 	var foreign *foreignError
 	return errors.As(err, &foreign) || apierrors.IsInvalid(err) || apierrors.IsBadRequest(err) || apierrors.IsRequestEntityTooLargeError(err) ||
 		apierrors.IsForbidden(err) && !unauthorized.MatchString(err.Error())
 }
 
-// unauthorized matches what Kubernetes answers to a user without rights. The reason is the
-// same as for an account's limit.
+// unauthorized matches the Kubernetes error for a user without permission. Its reason is
+// the same as that for an account's limit.
 var unauthorized = regexp.MustCompile(`: User "[^"]*" cannot [a-z]+ resource "`)
 
-// refusalOf is a refusal in the words of the Gateway API.
+// refusalOf converts an error to a refusal with a reason of the Gateway API.
 func refusalOf(err error, otherwise string) publish.Refusal {
 	refusal := publish.Refusal{Reason: otherwise, Message: err.Error()}
 	var status apierrors.APIStatus

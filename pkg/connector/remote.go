@@ -23,11 +23,11 @@ import (
 	"github.com/acnodal/epic/pkg/connector/publish"
 )
 
-// fieldOwner owns what the connector writes in EPIC.
+// fieldOwner owns the fields that the connector writes in EPIC.
 const fieldOwner = client.FieldOwner("epic-connector")
 
-// hashAnnotation on an object in EPIC is a digest of what the connector wrote last, so
-// it knows without reading more than the object whether it has to write again.
+// hashAnnotation on an object in EPIC is a digest of the connector's last write, so the
+// connector only needs to read the object to determine whether it has to write it again.
 const hashAnnotation = epic.LabelPrefix + "connector-hash"
 
 // remote writes to EPIC.
@@ -35,14 +35,14 @@ type remote struct {
 	client client.Client
 	// reader reads EPIC from caches.
 	reader client.Reader
-	// direct reads EPIC past the caches, which have no managed fields.
+	// direct reads EPIC without the caches, which have no managed fields.
 	direct client.Reader
-	// cluster is the value of the label owning-cluster of this cluster's objects, uid what
-	// distinguishes it from another of the same name.
+	// cluster is the value of the label owning-cluster of this cluster's objects, uid
+	// distinguishes it from another cluster of the same name.
 	cluster, uid string
-	// written are the versions that the connector wrote last, by kind and name.
+	// written holds the versions that the connector wrote last, by kind and name.
 	written sync.Map
-	// former are the labels of clusters whose objects are this cluster's now.
+	// former holds the labels of clusters whose objects now belong to this cluster.
 	former map[string]bool
 }
 
@@ -54,7 +54,7 @@ func newRemote(c client.Client, cached, direct client.Reader, options Options) *
 	return r
 }
 
-// content is an object as it is sent.
+// content returns an object as it is sent.
 func content(o client.Object) (*unstructured.Unstructured, error) {
 	data, err := json.Marshal(o)
 	if err != nil {
@@ -69,7 +69,7 @@ func content(o client.Object) (*unstructured.Unstructured, error) {
 	return u, nil
 }
 
-// form is an object as it is sent, with its digest.
+// form returns an object as it is sent, with its digest.
 func form(o client.Object) (*unstructured.Unstructured, error) {
 	u, err := content(o)
 	if err != nil {
@@ -85,7 +85,7 @@ func form(o client.Object) (*unstructured.Unstructured, error) {
 	return u, nil
 }
 
-// mustEncode encodes what came out of a decoder; keys are in order.
+// mustEncode encodes decoded data with sorted keys.
 func mustEncode(o map[string]any) []byte {
 	data, err := json.Marshal(o)
 	if err != nil {
@@ -94,14 +94,14 @@ func mustEncode(o map[string]any) []byte {
 	return data
 }
 
-// within reports whether everything that want says, has says, too. What the server adds of
-// its own does not matter. Lists have the same length.
+// within reports whether has contains every value in want. Additional values set by the
+// server are ignored. Lists must have the same length.
 func within(want, has any) bool {
 	switch want := want.(type) {
 	case map[string]any:
 		h, ok := has.(map[string]any)
 		if !ok {
-			// An empty object may be left out.
+			// An empty object may be omitted.
 			return has == nil && len(want) == 0
 		}
 		for key, value := range want {
@@ -128,32 +128,32 @@ func within(want, has any) bool {
 	}
 }
 
-// mine returns whether an object in EPIC is this cluster's.
+// mine reports whether an object in EPIC belongs to this cluster.
 func (r *remote) mine(o client.Object) bool {
 	label := o.GetLabels()[epic.OwningClusterLabel]
 	if e, ok := o.(*epicv1.RemoteEndpoint); ok && label == "" {
-		// PureLB gives its endpoints no label.
+		// PureLB does not label its endpoints.
 		label = epic.LabelValue(e.Spec.Cluster)
 		return label != r.cluster && r.former[label]
 	}
 	return r.former[label] || label == r.cluster && !r.namesake(o)
 }
 
-// namesake returns whether an object comes from another cluster with the same name.
+// namesake reports whether an object comes from another cluster with the same name.
 func (r *remote) namesake(o client.Object) bool {
 	uid := o.GetAnnotations()[publish.ClusterUIDKey]
 	return o.GetLabels()[epic.OwningClusterLabel] == r.cluster && uid != "" && r.uid != "" && uid != r.uid
 }
 
-// inherited returns whether an object is what another program published for the same local
-// object. PureGW gives objects the same names, and no cluster's label; the UID of a shared
-// one is its sharing key.
+// inherited reports whether an object was published by another program for the same local
+// object. PureGW gives objects the same names, without a cluster label; the UID of a
+// shared one is its sharing key.
 func inherited(want, now client.Object) bool {
 	uid := clientRef(now).UID
 	return now.GetLabels()[epic.OwningClusterLabel] == "" && uid != "" && (uid == clientRef(want).UID || uid == want.GetName())
 }
 
-// foreignError indicates that an object of a name is somebody else's.
+// foreignError indicates that an object with the name belongs to another owner.
 type foreignError struct{ kind, name, cluster string }
 
 func (e *foreignError) Error() string {
@@ -164,8 +164,8 @@ func (e *foreignError) Error() string {
 		"if that cluster is a copy of this one, publish from only one of them", e.kind, e.name, e.cluster, e.cluster)
 }
 
-// takeOver makes the connector the only owner of the fields that it applies, so
-// applying also removes what others added to lists.
+// takeOver makes the connector the only owner of the fields that it applies, so applying
+// also removes items that others added to lists.
 func (r *remote) takeOver(ctx context.Context, want *unstructured.Unstructured, now client.Object) error {
 	live := &unstructured.Unstructured{}
 	live.SetGroupVersionKind(want.GroupVersionKind())
@@ -191,15 +191,16 @@ func (r *remote) takeOver(ctx context.Context, want *unstructured.Unstructured, 
 	return nil
 }
 
-// apply makes an object in EPIC what it should be; now is what the cache has of it, nil if
-// nothing. It reports whether it wrote.
+// apply updates or creates an object in EPIC; now is the object in the cache, nil if
+// there is none. It reports whether it wrote.
 func (r *remote) apply(ctx context.Context, want, now client.Object) (bool, error) {
 	u, err := form(want)
 	if err != nil {
 		return false, err
 	}
 	if now == nil {
-		// The caller knows of none that stands for its object. Is there another one?
+		// The caller knows no object for its local object. Check whether one exists under
+		// this name.
 		if other, ok := reflect.New(reflect.TypeOf(want).Elem()).Interface().(client.Object); ok &&
 			r.reader.Get(ctx, client.ObjectKeyFromObject(want), other) == nil {
 			now = other
@@ -211,7 +212,7 @@ func (r *remote) apply(ctx context.Context, want, now client.Object) (bool, erro
 			return false, &foreignError{u.GetKind(), u.GetName(), now.GetLabels()[epic.OwningClusterLabel]}
 		}
 		if now.GetDeletionTimestamp() != nil {
-			// It is written again when it is gone.
+			// It is written again after its deletion.
 			return false, nil
 		}
 		if now.GetAnnotations()[hashAnnotation] == u.GetAnnotations()[hashAnnotation] {
@@ -219,7 +220,7 @@ func (r *remote) apply(ctx context.Context, want, now client.Object) (bool, erro
 			if err != nil {
 				return false, err
 			}
-			// Objects of caches have none.
+			// Objects from caches lack these.
 			has.SetAPIVersion(u.GetAPIVersion())
 			has.SetKind(u.GetKind())
 			if within(u.Object, has.Object) {
@@ -238,23 +239,23 @@ func (r *remote) apply(ctx context.Context, want, now client.Object) (bool, erro
 		return false, fmt.Errorf("write %s %s: %w", u.GetKind(), u.GetName(), err)
 	}
 	writes.WithLabelValues(u.GetKind(), "apply").Inc()
-	// The answer is in it.
+	// The response contains the version.
 	r.written.Store(u.GetKind()+"/"+u.GetName(), u.GetResourceVersion())
 	klog.FromContext(ctx).V(2).Info("Wrote to EPIC", "kind", u.GetKind(), "name", u.GetName())
 	return true, nil
 }
 
-// wrote returns whether the connector wrote this version of an object.
+// wrote reports whether the connector wrote this version of an object.
 func (r *remote) wrote(o client.Object) bool {
 	version, ok := r.written.Load(kindOf(o) + "/" + o.GetName())
 	return ok && version == o.GetResourceVersion()
 }
 
-// forget forgets the version of an object that is gone.
+// forget removes the recorded version of an object that no longer exists.
 func (r *remote) forget(o client.Object) { r.written.Delete(kindOf(o) + "/" + o.GetName()) }
 
-// remove deletes an object in EPIC that is this cluster's, of the version that the cache
-// has. It reports whether nothing is left of it.
+// remove deletes an object of this cluster in EPIC, if it still has the version in the
+// cache. It returns true when the object is gone.
 func (r *remote) remove(ctx context.Context, now client.Object) (bool, error) {
 	if now == nil || !r.mine(now) {
 		return true, nil
@@ -273,8 +274,8 @@ func (r *remote) remove(ctx context.Context, now client.Object) (bool, error) {
 	return false, nil
 }
 
-// replace makes objects in EPIC what they should be, and removes those that are there and
-// no longer wanted. They go last, so requests always have one.
+// replace creates and updates objects in EPIC, and then removes those that are no longer
+// wanted. In this order, requests always have one.
 func replace[T client.Object](ctx context.Context, r *remote, want, now []T) error {
 	has := make(map[string]client.Object, len(now))
 	for _, o := range now {

@@ -98,7 +98,7 @@ func (r *routeReconciler) Reconcile(ctx context.Context, request reconcile.Reque
 			current = append(current, o)
 		}
 	}
-	// Whether EPIC takes it now, only asking it shows.
+	// Only a write shows whether EPIC accepts it now.
 	result := route.Publish(config, view, publish.RemoteRoute{Routes: current})
 	var after reconcile.Result
 	refusal := publish.Refusal{}
@@ -117,14 +117,15 @@ func (r *routeReconciler) Reconcile(ctx context.Context, request reconcile.Reque
 	}
 	status := publish.RouteOf(changed).Status
 	if len(result.Parents) == 0 && len(status.Parents) == 0 {
-		// It is none of the connector's routes.
+		// The route does not belong to the connector.
 		return after, nil
 	}
 	publish.MergeRoute(status, result.Parents, metav1.Now().Rfc3339Copy())
 	return after, r.writeStatus(ctx, before, changed)
 }
 
-// remotes are the gateway routes in EPIC that stand for a route of a name, of whatever UID.
+// remotes returns the gateway routes in EPIC that represent a route of a name, with any
+// UID.
 func (r *routeReconciler) remotes(ctx context.Context, name types.NamespacedName) ([]*epicv1.GWRoute, error) {
 	var all epicv1.GWRouteList
 	if err := r.epic.List(ctx, &all, client.MatchingFields{clientNameIndex: name.String()}, client.UnsafeDisableDeepCopy); err != nil {
@@ -139,7 +140,7 @@ func (r *routeReconciler) remotes(ctx context.Context, name types.NamespacedName
 	return routes, nil
 }
 
-// write makes the gateway routes in EPIC and their Secrets what they should be.
+// write creates, updates and removes the gateway routes in EPIC and their Secrets.
 func (r *routeReconciler) write(ctx context.Context, name types.NamespacedName, result *publish.RouteResult, now []*epicv1.GWRoute) error {
 	owner := string(r.kind.kind) + "/" + name.String()
 	if err := r.secrets.apply(ctx, owner, result.Secrets); err != nil {

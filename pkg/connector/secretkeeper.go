@@ -20,9 +20,9 @@ import (
 )
 
 // secretKeeper writes each Secret once for all objects that need it, and removes it with
-// the last of them. While a proxy in EPIC refers to it, it stays: a shared proxy has this
-// cluster's certificates until its next owner has written its own, and the operator learns
-// of proxies and of Secrets in any order.
+// the last of them. While a proxy in EPIC refers to a Secret, it is kept: a shared proxy
+// has this cluster's certificates until its next owner has written its own, and the
+// operator learns of proxies and of Secrets in any order.
 type secretKeeper struct {
 	writer SecretWriter
 	// cluster is this cluster's ID.
@@ -30,11 +30,11 @@ type secretKeeper struct {
 	// epic reads the proxies.
 	epic client.Reader
 	mu   sync.Mutex
-	// has are the Secrets that were written, users who needs them.
+	// has holds the Secrets that were written, users the objects that need them.
 	has   map[string]*corev1.Secret
 	users map[string]map[string]bool
-	// lent are Secrets in has without a user that a proxy refers to, former those of an earlier
-	// run. The value is whether no proxy did when settle ran last.
+	// lent holds Secrets in has without a user to which a proxy refers, former those of
+	// an earlier run. The value is true if no proxy referred to it when settle last ran.
 	lent, former map[string]bool
 }
 
@@ -45,8 +45,8 @@ func newSecretKeeper(writer SecretWriter, cluster string, epic client.Reader) *s
 	}
 }
 
-// used are the names of the Secrets that proxies in EPIC refer to, of all clusters of the
-// account.
+// used returns the names of the Secrets to which proxies in EPIC refer, of all clusters
+// of the account.
 func (k *secretKeeper) used(ctx context.Context) (map[string]bool, error) {
 	var proxies epicv1.GWProxyList
 	if err := k.epic.List(ctx, &proxies, client.UnsafeDisableDeepCopy); err != nil {
@@ -82,7 +82,7 @@ func (k *secretKeeper) apply(ctx context.Context, user string, secrets []*corev1
 	return nil
 }
 
-// release removes the Secrets that an object needed before and no longer needs.
+// release removes the Secrets that an object no longer needs.
 func (k *secretKeeper) release(ctx context.Context, user string, needed []*corev1.Secret) error {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -128,7 +128,7 @@ func (k *secretKeeper) remove(ctx context.Context, name string) error {
 	return nil
 }
 
-// sweep removes this cluster's Secrets of earlier runs that no proxy refers to.
+// sweep removes this cluster's Secrets of earlier runs to which no proxy refers.
 func (k *secretKeeper) sweep(ctx context.Context) error {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -145,9 +145,9 @@ func (k *secretKeeper) sweep(ctx context.Context) error {
 	return k.writer.Sweep(ctx, k.cluster, slices.Sorted(maps.Keys(k.former)))
 }
 
-// settle removes the lent Secrets that no proxy refers to, nor did when it ran last: until
-// then, the operator may know of the removal of the Secret and not of the change of the
-// proxy.
+// settle removes the lent Secrets to which no proxy refers now or referred when it last
+// ran: before that, the operator might learn of the removal of the Secret and not of the
+// change of the proxy.
 func (k *secretKeeper) settle(ctx context.Context) error {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -174,8 +174,8 @@ func (k *secretKeeper) settle(ctx context.Context) error {
 	return errors.Join(failed...)
 }
 
-// unused records which of some Secrets are used, and returns those that were not before,
-// either.
+// unused records which of the Secrets are used, and returns those that were not used the
+// last time either.
 func unused(secrets, used map[string]bool) []string {
 	var names []string
 	for name, before := range secrets {
@@ -189,7 +189,7 @@ func unused(secrets, used map[string]bool) []string {
 }
 
 // rewrite writes all Secrets again. They may have been deleted or changed, which the
-// connector is not allowed to read.
+// connector is not permitted to read.
 func (k *secretKeeper) rewrite(ctx context.Context) error {
 	k.mu.Lock()
 	names := slices.Sorted(maps.Keys(k.has))

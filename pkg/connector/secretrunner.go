@@ -15,17 +15,17 @@ import (
 	"github.com/acnodal/epic/pkg/connector/publish"
 )
 
-// settlePause is the time between two looks at what lent Secrets are used for.
+// settlePause is the time between two checks of the use of lent Secrets.
 const settlePause = 5 * time.Second
 
-// secretRunner removes, when it starts, the Secrets that became unneeded while the connector
-// was away, and from time to time writes those that are needed again.
+// secretRunner removes, at startup, the Secrets that became unneeded while the connector
+// was not running, and periodically rewrites those that are needed.
 type secretRunner struct {
 	*base
 	synced func(context.Context) bool
 }
 
-// NeedLeaderElection indicates that one replica does it.
+// NeedLeaderElection implements manager.LeaderElectionRunnable: only one replica runs it.
 func (s *secretRunner) NeedLeaderElection() bool { return true }
 
 // Start implements manager.Runnable.
@@ -44,7 +44,7 @@ func (s *secretRunner) Start(ctx context.Context) error {
 		after := wait.Jitter(s.options.RewriteSecrets, 0.2)
 		switch {
 		case ctx.Err() != nil:
-			return nil //nolint:nilerr // the end of ctx is no failure
+			return nil //nolint:nilerr // the end of ctx is not a failure
 		case err != nil:
 			after = retry.Step()
 			klog.FromContext(ctx).Error(err, "Could not write all Secrets to EPIC, trying again", "after", after)
@@ -61,8 +61,7 @@ func (s *secretRunner) Start(ctx context.Context) error {
 	}
 }
 
-// pause waits, and removes what nothing refers to anymore. It reports whether there
-// is still time.
+// pause waits, and removes Secrets that are no longer used. It returns false if ctx ends.
 func (s *secretRunner) pause(ctx context.Context, after time.Duration) bool {
 	end := time.After(after)
 	look := time.NewTicker(settlePause)
@@ -81,8 +80,8 @@ func (s *secretRunner) pause(ctx context.Context, after time.Duration) bool {
 	}
 }
 
-// sweep removes the Secrets of former runs. Another connector that works at the same time
-// may have written some of them last: those that are needed are written once more.
+// sweep removes the Secrets of earlier runs. Another running connector may have written
+// some of them last, so those that are needed are written again.
 func (s *secretRunner) sweep(ctx context.Context) error {
 	config, err := s.config(ctx)
 	if err != nil {
@@ -110,8 +109,8 @@ func (s *secretRunner) sweep(ctx context.Context) error {
 	return s.secrets.rewrite(ctx)
 }
 
-// warnOfNamesakes logs if another client cluster publishes under this one's name. The
-// connectors leave each other's objects alone, but people can't tell them apart.
+// warnOfNamesakes logs a warning if another client cluster publishes under the same name.
+// The connectors do not change each other's objects, but people can't distinguish them.
 func (s *secretRunner) warnOfNamesakes(ctx context.Context) {
 	var proxies epicv1.GWProxyList
 	var balancers epicv1.LoadBalancerList

@@ -25,28 +25,29 @@ import (
 
 // SecretWriter writes Secrets to the account's namespace in EPIC. It can't read them.
 type SecretWriter interface {
-	// Apply makes a Secret what it should be.
+	// Apply creates or updates a Secret.
 	Apply(ctx context.Context, secret *corev1.Secret) error
 	// Delete removes a Secret.
 	Delete(ctx context.Context, name string) error
-	// Sweep removes the Secrets of a cluster that were not written since the writer was made,
-	// but for those of some names.
+	// Sweep removes the Secrets of a cluster that were not written since the writer was
+	// created, except those in keep.
 	Sweep(ctx context.Context, cluster string, keep []string) error
 }
 
 // runLabel is the run of the connector that wrote a Secret last.
 const runLabel = epic.LabelPrefix + "connector-run"
 
-// apiSecrets writes Secrets of the Kubernetes cluster that EPIC's API is part of.
+// apiSecrets writes Secrets in the Kubernetes cluster of EPIC's API.
 type apiSecrets struct {
 	client    client.Client
 	namespace string
-	// uid is the client cluster's.
+	// uid is the UID of the client cluster.
 	uid string
 	run string
 }
 
-// APISecrets writes Secrets through an API server, for the client cluster of a UID.
+// APISecrets returns a SecretWriter that uses an API server, for the client cluster with
+// a UID.
 func APISecrets(c client.Client, namespace, uid string) SecretWriter {
 	return &apiSecrets{c, namespace, uid, string(uuid.NewUUID())}
 }
@@ -55,7 +56,7 @@ func APISecrets(c client.Client, namespace, uid string) SecretWriter {
 func (w *apiSecrets) Apply(ctx context.Context, secret *corev1.Secret) error {
 	secret = secret.DeepCopy()
 	secret.Labels[runLabel] = w.run
-	// A digest of a key is nobody's business.
+	// A digest of a key must not be exposed.
 	u, err := content(secret)
 	if err != nil {
 		return err
@@ -94,7 +95,7 @@ func (w *apiSecrets) Sweep(ctx context.Context, cluster string, keep []string) e
 	}
 	selector := client.MatchingLabelsSelector{Selector: labels.NewSelector().Add(*own, *written, *former)}
 	if w.uid != "" {
-		// Another cluster may have the same name by mistake.
+		// Another cluster may accidentally have the same name.
 		same, err := labels.NewRequirement(publish.ClusterUIDKey, selection.Equals, []string{w.uid})
 		if err != nil {
 			return fmt.Errorf("select Secrets: %w", err)
@@ -115,12 +116,13 @@ type folderSecrets struct {
 	wrote  map[string]bool
 }
 
-// FolderSecrets writes each Secret as a folder FOLDER/NAMESPACE/NAME of files.
+// FolderSecrets returns a SecretWriter that writes each Secret as a directory
+// FOLDER/NAMESPACE/NAME of files.
 func FolderSecrets(folder, namespace string) SecretWriter {
 	return &folderSecrets{folder: filepath.Join(folder, namespace), wrote: map[string]bool{}}
 }
 
-// clusterFile holds in the folder of a Secret the cluster that it is of.
+// clusterFile is the file in the directory of a Secret that names its cluster.
 const clusterFile = ".cluster"
 
 // Apply implements SecretWriter.

@@ -68,7 +68,8 @@ func addServices(w *watcher) error {
 	)
 }
 
-// servicesOfLoadBalancer is the Service of a load balancer, also one that is gone.
+// servicesOfLoadBalancer returns the Service of a load balancer, even if it no longer
+// exists.
 func servicesOfLoadBalancer(v *view, o client.Object) []types.NamespacedName {
 	names := servicesNamed(v, o.GetName())
 	if name := o.GetAnnotations()[publish.ClientNameAnnotation]; name != "" {
@@ -77,7 +78,7 @@ func servicesOfLoadBalancer(v *view, o client.Object) []types.NamespacedName {
 	return names
 }
 
-// servicesNamed are the Services whose load balancer has a name.
+// servicesNamed returns the Services whose load balancer has a name.
 func servicesNamed(v *view, lb string) []types.NamespacedName {
 	return namesOf(pointers(list[corev1.ServiceList](v, client.MatchingFields{lbIndex: lb}).Items))
 }
@@ -118,7 +119,8 @@ func (r *serviceReconciler) Reconcile(ctx context.Context, request reconcile.Req
 			after.RequeueAfter = r.options.RetryRefused
 		}
 		if refusal.Reason == "" || refusal.Reason == string(gatewayv1.GatewayReasonNoResources) {
-			// Under another sharing key, or an earlier Service of this name, it had another one.
+			// With another sharing key, or as an earlier Service of this name, it had
+			// another one.
 			if err := r.withdraw(ctx, request.NamespacedName, service, result.LoadBalancer.Name); err != nil {
 				return after, err
 			}
@@ -158,7 +160,7 @@ func (r *serviceReconciler) write(ctx context.Context, service *corev1.Service, 
 	return replace(ctx, r.remote, result.Endpoints, now)
 }
 
-// writeLoadBalancer writes a load balancer. One that another cluster made is joined.
+// writeLoadBalancer writes a load balancer. It joins one that another cluster created.
 func (r *serviceReconciler) writeLoadBalancer(ctx context.Context, service *corev1.Service, want, now *epicv1.LoadBalancer) error {
 	if now == nil {
 		_, err := r.remote.apply(ctx, want, nil)
@@ -169,7 +171,8 @@ func (r *serviceReconciler) writeLoadBalancer(ctx context.Context, service *core
 		return &foreignError{"LoadBalancer", now.Name, now.Labels[epic.OwningClusterLabel]}
 	}
 	changed := now.DeepCopy()
-	// One that no cluster made, PureLB's for example, is this one's from now on.
+	// If no cluster created it, for example because PureLB did, it belongs to this one
+	// from now on.
 	if r.remote.mine(now) || now.Labels[epic.OwningClusterLabel] == "" || r.succeeds(now) {
 		changed.Spec.PublicPorts = want.Spec.PublicPorts
 		changed.Spec.DisplayName = want.Spec.DisplayName
@@ -182,7 +185,7 @@ func (r *serviceReconciler) writeLoadBalancer(ctx context.Context, service *core
 	if shared {
 		metav1.SetMetaDataAnnotation(&changed.ObjectMeta, epic.OwnerAnnotation(r.options.Cluster), string(service.UID))
 	}
-	// The endpoints of former clusters are left. They go when this one's are there.
+	// The endpoints of former clusters are kept until those of this one exist.
 	unlist(changed, r.former())
 	if !slices.Contains(changed.Spec.UpstreamClusters, r.options.Cluster) {
 		changed.Spec.UpstreamClusters = append(changed.Spec.UpstreamClusters, r.options.Cluster)
@@ -190,8 +193,9 @@ func (r *serviceReconciler) writeLoadBalancer(ctx context.Context, service *core
 	return r.patch(ctx, now, changed)
 }
 
-// succeeds returns whether this cluster decides what a shared load balancer is from now on:
-// the cluster that made it has left, and this one is the first of those that use it.
+// succeeds reports whether this cluster becomes responsible for the spec of a shared load
+// balancer: the cluster that created it has left, and this one is the first of those that
+// use it.
 func (r *serviceReconciler) succeeds(lb *epicv1.LoadBalancer) bool {
 	maker := lb.Labels[epic.OwningClusterLabel]
 	if slices.ContainsFunc(lb.Spec.UpstreamClusters, func(c string) bool { return epic.LabelValue(c) == maker }) {
@@ -206,7 +210,7 @@ func unlist(lb *epicv1.LoadBalancer, clusters []string) {
 	disown(lb, clusters)
 }
 
-// patch writes a change of the version that was read.
+// patch writes a change if the version is still the one that was read.
 func (r *serviceReconciler) patch(ctx context.Context, before, after *epicv1.LoadBalancer) error {
 	if equality.Semantic.DeepEqual(before, after) {
 		return nil
@@ -218,7 +222,7 @@ func (r *serviceReconciler) patch(ctx context.Context, before, after *epicv1.Loa
 	return nil
 }
 
-// endpoints are this cluster's endpoints of a load balancer.
+// endpoints returns this cluster's endpoints of a load balancer.
 func (r *serviceReconciler) endpoints(ctx context.Context, lb string) ([]*epicv1.RemoteEndpoint, error) {
 	var all epicv1.RemoteEndpointList
 	if err := r.epic.List(ctx, &all, client.MatchingFields{lbIndex: lb}, client.UnsafeDisableDeepCopy); err != nil {
@@ -230,8 +234,8 @@ func (r *serviceReconciler) endpoints(ctx context.Context, lb string) ([]*epicv1
 	}), nil
 }
 
-// withdraw removes the load balancers that a Service has in EPIC but for one of a name. If
-// there is no such name, it lets the Service go when nothing is left.
+// withdraw removes the load balancers of a Service in EPIC, except the one named but.
+// If but is empty, it removes the Service's finalizer when nothing is left.
 func (r *serviceReconciler) withdraw(ctx context.Context, name types.NamespacedName, service *corev1.Service, but string) error {
 	balancers, err := r.loadBalancers(ctx, name, service)
 	if err != nil {
@@ -252,7 +256,7 @@ func (r *serviceReconciler) withdraw(ctx context.Context, name types.NamespacedN
 		gone = gone && done
 	}
 	if !gone || but != "" {
-		// Its event starts this again.
+		// Its event triggers another reconciliation.
 		return nil
 	}
 	r.refused.set(name, publish.Refusal{})
@@ -262,8 +266,8 @@ func (r *serviceReconciler) withdraw(ctx context.Context, name types.NamespacedN
 	return free(ctx, r.base, service)
 }
 
-// loadBalancers are those that this cluster made for a Service of a name, and those that it
-// shares by the Service.
+// loadBalancers returns the load balancers that this cluster created for a Service of a
+// name, and those that it shares through the Service.
 func (r *serviceReconciler) loadBalancers(ctx context.Context, name types.NamespacedName, service *corev1.Service) ([]*epicv1.LoadBalancer, error) {
 	var uid types.UID
 	if service != nil {
@@ -286,7 +290,7 @@ func (r *serviceReconciler) loadBalancers(ctx context.Context, name types.Namesp
 	return found, err
 }
 
-// abandoned indicates that the last cluster that shared a load balancer has left it, and so
+// abandoned reports whether the last cluster that shared a load balancer has left it, so
 // this one may delete it.
 func abandoned(service *corev1.Service, lb *epicv1.LoadBalancer) bool {
 	return service.Annotations[publish.SharingKeyAnnotation] != "" && lb.Labels[epic.OwningClusterLabel] != "" && len(lb.Spec.UpstreamClusters) == 0
@@ -305,7 +309,7 @@ func (r *serviceReconciler) leave(ctx context.Context, lb *epicv1.LoadBalancer) 
 	left := lb.DeepCopy()
 	unlist(left, r.clusters())
 	if !equality.Semantic.DeepEqual(left, lb) {
-		// Its event starts this again.
+		// Its event triggers another reconciliation.
 		return false, r.patch(ctx, lb, left)
 	}
 	if len(lb.Spec.UpstreamClusters) > 0 {

@@ -17,9 +17,9 @@ import (
 	"github.com/acnodal/epic/pkg/connector/publish"
 )
 
-// view is the client cluster as the caches have it.
+// view is the client cluster as cached.
 type view struct {
-	ctx    context.Context //nolint:containedctx // A view lives as long as one reconciliation.
+	ctx    context.Context //nolint:containedctx // a view lives as long as one reconciliation
 	reader client.Reader
 }
 
@@ -27,7 +27,7 @@ var _ publish.View = (*view)(nil)
 
 func newView(ctx context.Context, reader client.Reader) *view { return &view{ctx, reader} }
 
-// get reads an object from a cache; nil if it is not there.
+// get reads an object from a cache, or returns nil if it does not exist.
 func get[T any, P interface {
 	*T
 	client.Object
@@ -54,7 +54,7 @@ func list[L any, P interface {
 	return l
 }
 
-// pointers are the addresses of a list's items.
+// pointers returns pointers to a list's items.
 func pointers[T any](items []T) []*T {
 	out := make([]*T, len(items))
 	for i := range items {

@@ -25,23 +25,23 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/source"
 )
 
-// watcher makes controllers that watch objects of both clusters.
+// watcher creates controllers that watch objects of both clusters.
 type watcher struct {
 	*base
 	mgr    manager.Manager
 	remote cluster.Cluster
 }
 
-// mapping finds the objects of a controller's kind that an object concerns.
+// mapping maps an object to the affected objects of a controller's kind.
 type mapping func(v *view, o client.Object) []types.NamespacedName
 
-// watch is one kind of objects that a controller watches.
+// watch describes a kind of object that a controller watches.
 type watch struct {
 	object client.Object
 	of     mapping
-	// inEPIC indicates that the object is in EPIC.
+	// inEPIC is set if the object is in EPIC.
 	inEPIC bool
-	// status is set if changes of the status alone matter, too.
+	// status is set if changes of only the status also matter.
 	status bool
 	// others is set if the connector's own writes do not matter.
 	others bool
@@ -96,8 +96,8 @@ func (w *watcher) controller(name string, r reconcile.Reconciler, watches ...wat
 	return nil
 }
 
-// changed returns whether a local object changed in more than its status. Statuses that the
-// connector writes would otherwise start everything again that depends on the object.
+// changed reports whether a local object changed in more than its status. Statuses
+// written by the connector would otherwise trigger all dependent reconciliations again.
 func changed(before, after client.Object) bool {
 	if (before.GetDeletionTimestamp() == nil) != (after.GetDeletionTimestamp() == nil) ||
 		!maps.Equal(before.GetLabels(), after.GetLabels()) || !maps.Equal(before.GetAnnotations(), after.GetAnnotations()) {
@@ -113,14 +113,14 @@ func changed(before, after client.Object) bool {
 	return after.GetGeneration() == 0 || before.GetGeneration() != after.GetGeneration()
 }
 
-// patient is a reconciler that is not bothered by a write that came too late: an object
-// has changed since it was read. The event of the change starts it again, and so does a
-// short while, because the event may have come first.
+// patient wraps a reconciler to handle conflicts: an object has changed since it was
+// read. The event of the change triggers another reconciliation, and so does a short
+// delay, because the event may have arrived first.
 type patient struct{ reconcile.Reconciler }
 
 const (
 	conflictDelay = 100 * time.Millisecond
-	// An outage may have lasted long; after it, nothing waits longer than the last retry.
+	// After a long outage, no object waits longer than lastRetry.
 	firstRetry = 5 * time.Millisecond
 	lastRetry  = 10 * time.Second
 )

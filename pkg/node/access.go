@@ -10,18 +10,17 @@ import (
 	"github.com/acnodal/epic/pkg/node/statefile"
 )
 
-// Access is the credential that the node's client has, where it may change while the
-// program runs.
+// Access is the credential of the node's client, if it may change while the program runs.
 type Access struct {
-	// Expires returns when the present credential ends; zero if that is not known.
+	// Expires returns when the current credential expires; zero if unknown.
 	Expires func() time.Time
-	// Problem returns why it can't be renewed, in words; empty while all is well.
+	// Problem returns why it can't be renewed; empty if there is no problem.
 	Problem func() string
-	// Run keeps it current until ctx ends. An error ends the program.
+	// Run keeps the credential current until ctx ends. An error ends the program.
 	Run func(ctx context.Context) error
 }
 
-// parts are what runs together with the rest of the agent.
+// parts returns the parts that run with the rest of the agent.
 func (a *Access) parts() []Part {
 	if a == nil {
 		return nil
@@ -46,8 +45,8 @@ func (a *Access) expires() time.Time {
 	return a.Expires()
 }
 
-// ClientAddresses returns the addresses by which EPIC knew this client node when its state
-// was written last, none if that is not known.
+// ClientAddresses returns the addresses by which EPIC identified this client node when
+// its state was last written, or none if unknown.
 func ClientAddresses(stateDir string) []netip.Addr {
 	var s struct {
 		Role  string       `json:"role"`

@@ -31,18 +31,18 @@ import (
 )
 
 const (
-	// repairEvery is how soon what somebody removes is back, unless looking takes
-	// so long that it would keep a tenth of a processor busy. Then it is put off, to
-	// repairAtLatest at most.
+	// repairEvery is the interval at which removed objects are restored. If a pass takes
+	// so long that it would use a tenth of a processor, it is delayed, up to
+	// repairAtLatest.
 	repairEvery, repairAtLatest = 2 * time.Second, 20 * time.Second
-	// withoutAPI is how long a start waits for the API before the state on disk
-	// counts as everything that is wanted.
+	// withoutAPI is how long a start waits for the API before the state on disk is
+	// treated as complete.
 	withoutAPI = 30 * time.Second
-	// stuck is how long the work may stand still.
+	// stuck is how long the work may stall.
 	stuck = 2 * time.Minute
 )
 
-// agent is what both roles have in common.
+// agent is the common part of both roles.
 type agent struct {
 	Config
 	role string
@@ -58,36 +58,36 @@ type agent struct {
 
 	started time.Time
 	loaded  *state
-	// extra are further problems of the role.
+	// extra returns further problems of the role.
 	extra func() []string
-	// reportMore adds what else the role reports; may be nil.
+	// reportMore adds the role's part of the report; may be nil.
 	reportMore func(*status.Report)
-	// judge returns whether a tunnel is up, where that is more than what the control
-	// protocol says; may be nil.
+	// judge returns the state of a tunnel, if it depends on more than the control
+	// protocol; may be nil.
 	judge func(tunnel uint32) tunnelstate.State
-	// listProxies are the role's.
+	// listProxies returns the proxies of the role.
 	listProxies func() []status.Proxy
-	// repairOwn restores what else the role made; may be nil.
+	// repairOwn restores other objects of the role; may be nil.
 	repairOwn func() (bool, error)
-	// complete is closed when the role knows what else it needs before leftovers
-	// may go.
+	// complete is closed when the role knows everything it needs before leftovers may be
+	// removed.
 	complete <-chan struct{}
-	// known is closed when all objects are known, from the API or, if that does not answer,
-	// from disk.
+	// known is closed when all objects are known, from the API or, if that does not
+	// respond, from disk.
 	known chan struct{}
-	// settled is closed when everything that is wanted is applied for the first time.
+	// settled is closed when everything wanted has been applied for the first time.
 	settled chan struct{}
 
 	source    atomic.Value // string: "none", "disk", "api"
 	repairs   atomic.Uint64
 	repairErr atomic.Value // string
-	repaired  atomic.Int64 // when, in Unix nanoseconds
-	// tasks are those of run.
+	repaired  atomic.Int64 // Unix nanoseconds
+	// tasks holds the tasks of run.
 	tasks *errgroup.Group
 }
 
-// load reads the state on disk. One that is damaged, or another node's, is put aside
-// by starting without it: the API has it all.
+// load reads the state on disk. If it is damaged, or belongs to another node, the agent
+// starts without it: the API has everything.
 func (a *agent) load(ctx context.Context) error {
 	a.source.Store("none")
 	a.repairErr.Store("")
@@ -106,7 +106,7 @@ func (a *agent) load(ctx context.Context) error {
 	return nil
 }
 
-// sink takes intents from the API.
+// sink receives intents from the API.
 type sink struct{ *agent }
 
 // Set implements follow.Sink.
@@ -122,7 +122,7 @@ func (s sink) Delete(key intent.Key) {
 	s.saver.touch()
 }
 
-// keyTarget takes keys from the API.
+// keyTarget receives keys from the API.
 type keyTarget struct{ *agent }
 
 // Get implements keys.Target.
@@ -137,7 +137,7 @@ func (t keyTarget) SetKeys(key intent.Key, all intent.Keys) {
 	t.saver.touch()
 }
 
-// start begins a part of the work that does not fail.
+// start starts a part of the work that does not fail.
 func (a *agent) start(ctx context.Context, part func(context.Context)) {
 	a.tasks.Go(func() error {
 		part(ctx)
@@ -145,8 +145,8 @@ func (a *agent) start(ctx context.Context, part func(context.Context)) {
 	})
 }
 
-// run does the work of both roles, and the parts of one, until the context ends or
-// something fails that can't be tried again.
+// run does the work of both roles, and runs the given parts, until the context ends or a
+// permanent error occurs.
 func (a *agent) run(ctx context.Context, parts ...Part) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -161,7 +161,7 @@ func (a *agent) run(ctx context.Context, parts ...Part) error {
 	if a.metrics == nil {
 		a.metrics = status.NewCollector(a, a.TunnelMetrics)
 	}
-	// Before the work, so an address that is in use starts none.
+	// Open it first, so nothing starts if the address is in use.
 	metrics := a.metricsHandler()
 	if a.SecureMetrics != nil {
 		stop, err := a.SecureMetrics(ctx, metrics)
@@ -211,7 +211,7 @@ func (a *agent) metricsHandler() http.Handler {
 	return promhttp.HandlerFor(registry, promhttp.HandlerOpts{})
 }
 
-// restore applies the state on disk, whose objects are no longer kept then.
+// restore applies the state on disk and releases its objects.
 func (a *agent) restore() {
 	if a.loaded == nil {
 		return
@@ -229,7 +229,7 @@ func (a *agent) restore() {
 	a.source.Store("disk")
 }
 
-// settle waits until everything that is wanted is applied, and then keeps it so.
+// settle waits until everything wanted is applied, and then repairs it continuously.
 func (a *agent) settle(ctx context.Context) {
 	select {
 	case <-a.complete:
@@ -275,12 +275,12 @@ func (a *agent) settle(ctx context.Context) {
 	}
 }
 
-// repairPause is how long to wait after looking has taken that long.
+// repairPause returns the delay after a pass that took the given time.
 func repairPause(took time.Duration) time.Duration {
 	return min(max(repairEvery, 9*took), repairAtLatest)
 }
 
-// forget drops what was on disk and the API has no more.
+// forget drops objects that were on disk and are no longer in the API.
 func (a *agent) forget() {
 	var gone []intent.Key
 	a.applier.Each(func(s apply.State) { gone = append(gone, s.Intent.Key) })

@@ -18,12 +18,12 @@ const (
 	// conditionSessions is the condition that is true while all BGP sessions of a node
 	// are up.
 	conditionSessions = "BGPSessionsUp"
-	// maxConditionText is how long texts of the announcer may be in the API.
+	// maxConditionText limits texts of the announcer in the API.
 	maxConditionText = 1000
 )
 
-// announce announces what this node delivers once all of it is known. When a node restarts,
-// its peers withdraw the routes that it does not announce at once.
+// announce starts announcing once everything that this node delivers is known. When a
+// node restarts, its peers withdraw routes that it does not announce immediately.
 func (g *gateway) announce(ctx context.Context) {
 	if g.announcer == nil {
 		return
@@ -40,7 +40,7 @@ func (g *gateway) announce(ctx context.Context) {
 	g.announcer.Run(ctx)
 }
 
-// announcements are what is announced, and to whom, and what waits.
+// announcements returns what is announced, to whom, and what waits.
 func (g *gateway) announcements(ctx context.Context) announce.Status {
 	var now announce.Status
 	if g.announcer != nil {
@@ -50,7 +50,7 @@ func (g *gateway) announcements(ctx context.Context) announce.Status {
 	return now
 }
 
-// reportAnnouncements adds what is announced to a node's report.
+// reportAnnouncements adds the announcements to a node's report.
 func (g *gateway) reportAnnouncements(now announce.Status, s *epicv1.GatewayNodeStatus) {
 	s.Layer2Addresses = int32(now.Answered())
 	s.AnnouncedRoutes = int32(len(now.Routes))

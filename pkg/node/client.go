@@ -21,7 +21,7 @@ import (
 	"github.com/acnodal/epic/pkg/node/underlay"
 )
 
-// RunClient is the node program on a client node, until the context ends.
+// RunClient runs the node program on a client node until the context ends.
 func RunClient(ctx context.Context, c ClientConfig) error {
 	a, err := newClient(ctx, c)
 	if err != nil {
@@ -56,7 +56,7 @@ func newClient(ctx context.Context, c ClientConfig) (*agent, error) {
 		klog.FromContext(ctx).Error(err, "Tunnels may open slowly after a restart")
 	})
 	if err != nil {
-		// The clock alone serves, unless it was set back in between.
+		// The clock alone is sufficient unless it was set back in the meantime.
 		klog.FromContext(ctx).Error(err, "Control message numbers start at the current time")
 		if sequence, err = gue.NewSequence(emptyStore{store}, time.Now, nil); err != nil {
 			return nil, err
@@ -86,14 +86,14 @@ func newClient(ctx context.Context, c ClientConfig) (*agent, error) {
 	return a, nil
 }
 
-// emptyStore begins from zero over a file that can't be read.
+// emptyStore starts at zero and replaces an unreadable file.
 type emptyStore struct{ sequenceFile }
 
 // Load implements gue.SequenceStore.
 func (emptyStore) Load() (uint64, error) { return 0, nil }
 
-// podFamilies are the families of the endpoints to which this node has to forward packets:
-// those that are no addresses of its own.
+// podFamilies returns the families of the endpoints to which this node has to forward
+// packets: those whose addresses are not its own.
 func podFamilies(a *apply.Applier) (four, six bool) {
 	own := map[netip.Addr]bool{}
 	addresses, err := net.InterfaceAddrs()

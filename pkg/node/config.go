@@ -18,7 +18,7 @@ import (
 	"github.com/acnodal/epic/pkg/node/underlay"
 )
 
-// Plane is a data plane, as *dataplane.DataPlane is one.
+// Plane is a data plane, implemented by *dataplane.DataPlane.
 type Plane interface {
 	Tunnels() dataplane.Tunnels
 	Services() dataplane.Services
@@ -30,90 +30,92 @@ type Plane interface {
 	dataplane.Observer
 }
 
-// HostNetwork is the host's own network, as *host.Host is it.
+// HostNetwork is the host's own network, implemented by *host.Host.
 type HostNetwork interface {
 	Apply(host.Desired) (int, error)
 	Run(ctx context.Context, repaired func(int, error))
-	// Problems are what others did that keeps packets from proxies.
+	// Problems describes changes by others that keep packets from proxies.
 	Problems() []string
 }
 
-// Config is what both roles need.
+// Config is the configuration of both roles.
 type Config struct {
 	Client versioned.Interface
 	// Access is the client's credential. May be nil.
 	Access *Access
-	// Reach has noted whether the API answers the client. May be nil.
+	// Reach tracks whether the API responds to the client. May be nil.
 	Reach  *Reach
 	Plane  Plane
 	Kernel underlay.Kernel
 
-	// Nodes are the addresses by which the API knows this node.
+	// Nodes are the addresses by which the API identifies this node.
 	Nodes []netip.Addr
-	// Local are addresses of interfaces where they differ from Nodes.
+	// Local maps Nodes to addresses of interfaces if they differ.
 	Local map[netip.Addr]netip.Addr
-	// Interfaces are the underlay's; found by themselves if empty.
+	// Interfaces are the underlay interfaces; detected if empty.
 	Interfaces []string
 	// Port is the UDP port of this end.
 	Port uint16
-	// Cookies reports whether data packets carry cookies. If they are required, the Plane has
-	// to be one that requires them.
+	// Cookies is the policy for cookies in data packets. If it requires them, the Plane
+	// must require them, too.
 	Cookies gue.CookiePolicy
-	// StateDir is where the last state is kept.
+	// StateDir is the directory for the last state.
 	StateDir string
-	// Name and Version are those of the node and of this program.
+	// Name is the name of the node, and Version the version of this program.
 	Name, Version string
-	// StatusSocket and MetricsAddress are where the program is asked; neither is
-	// served if empty.
+	// StatusSocket and MetricsAddress are the addresses of the status and metrics
+	// servers; a server is disabled if its address is empty.
 	StatusSocket, MetricsAddress string
-	// SecureMetrics serves metrics to authorized clients until stop is called. If nil, they
-	// are served at MetricsAddress to everybody who reaches it.
+	// SecureMetrics serves metrics to authorized clients until stop is called. If nil,
+	// they are served at MetricsAddress without authorization.
 	SecureMetrics func(ctx context.Context, metrics http.Handler) (stop func(), err error)
-	// TunnelMetrics has series of each tunnel.
+	// TunnelMetrics enables series for each tunnel.
 	TunnelMetrics bool
 }
 
-// Part is something that runs next to the rest, until the context ends. That it ends
-// earlier with an error ends the program.
+// Part is a function that runs in parallel with the rest, until the context ends. If it
+// returns an error, the program ends.
 type Part struct {
-	// Name is what an error begins with.
+	// Name is the prefix of its errors.
 	Name string
 	Run  func(ctx context.Context) error
 }
 
-// GatewayConfig is what a gateway node needs besides.
+// GatewayConfig is the configuration of a gateway node.
 type GatewayConfig struct {
 	Config
 	Proxies proxies.Source
 	Host    HostNetwork
 	// Announcer announces what Host delivers. May be nil.
 	Announcer *announce.Announcer
-	// Shares are what one account may have of the Plane. Zero is no limit.
+	// Shares limits what one account may have of the Plane. The zero value means no
+	// limit.
 	Shares apply.Counts
-	// Parts run next to it, such as the server of the CNI plugin.
+	// Parts run in parallel, such as the server of the CNI plugin.
 	Parts []Part
 }
 
-// ClientConfig is what a client node needs besides.
+// ClientConfig is the configuration of a client node.
 type ClientConfig struct {
 	Config
-	// Namespace is the tenant's.
+	// Namespace is the tenant's namespace.
 	Namespace string
-	// Cluster is the client cluster that the node belongs to. If it is not empty, objects
-	// through which only other clusters publish do not concern the node.
+	// Cluster is the client cluster to which the node belongs. If it is set, the node
+	// ignores objects through which only other clusters publish.
 	Cluster string
-	// PingInterval is the time between PINGs on a tunnel that works.
+	// PingInterval is the time between PINGs on a working tunnel.
 	PingInterval time.Duration
-	// Ports keeps the host's NAT from control packets. May be nil.
+	// Ports excludes control packets from the host's NAT. May be nil.
 	Ports PortKeeper
-	// Forwarding returns what keeps packets of these families from being forwarded to
-	// pods. May be nil.
+	// Forwarding returns reasons why packets of these families are not forwarded to pods.
+	// May be nil.
 	Forwarding func(four, six bool) []string
 }
 
-// PortKeeper has what leaves from an address keep its port, as *ownport.Keeper does.
+// PortKeeper makes packets from an address keep their source port, as *ownport.Keeper
+// does.
 type PortKeeper interface {
 	Keep(netip.Addr) error
-	// Repair reports whether it had to put something back.
+	// Repair reports whether it had to restore something.
 	Repair() (bool, error)
 }

@@ -13,11 +13,11 @@ import (
 	"github.com/acnodal/epic/pkg/node/status"
 )
 
-// guard knows the addresses that no proxy may reach without a tunnel, of those that the
-// API server refuses: the reserved ones, this node's and the public ones.
+// guard holds the addresses that no proxy may reach without a tunnel, of those that the
+// API server rejects: reserved ones, and those of this node and of the public pools.
 type guard struct{ list atomic.Pointer[denied.List] }
 
-// set replaces what is known.
+// set replaces the addresses.
 func (g *guard) set(own []netip.Addr, all map[string]pools) {
 	var list denied.List
 	for _, a := range own {
@@ -33,8 +33,8 @@ func (g *guard) set(own []netip.Addr, all map[string]pools) {
 	g.list.Store(&list)
 }
 
-// denyPool adds a prefix or a range of addresses. One that can't be read gives no
-// addresses either.
+// denyPool adds a prefix or a range of addresses. It ignores an unreadable one, from
+// which no addresses are assigned either.
 func denyPool(list *denied.List, text string) {
 	const what = "a public address of this gateway"
 	if p, err := addresspool.Parse(text); err == nil {
@@ -50,7 +50,8 @@ func (g *guard) check(a netip.Addr) (string, bool) {
 	return (&denied.List{}).Check(a)
 }
 
-// reportDirects lists the endpoints without a tunnel, with why those are closed that are.
+// reportDirects lists the endpoints without a tunnel, with the reasons why some are
+// closed.
 func (g *gateway) reportDirects() []status.Direct {
 	var out []status.Direct
 	g.applier.Each(func(s apply.State) {
@@ -70,7 +71,7 @@ func (g *gateway) reportDirects() []status.Direct {
 	return out
 }
 
-// guardChanged tells the guard of this node's addresses and of the pools.
+// guardChanged updates the guard with this node's addresses and the pools.
 func (g *gateway) guardChanged() {
 	own := slices.Clone(g.Nodes)
 	if all, err := g.Kernel.Addresses(); err == nil {

@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package node is the node program: it joins the API, the data plane, the control
+// Package node is the node program: it combines the API, the data plane, the control
 // protocol and the host's network on one node. Gateway is its role on a gateway node,
-// Client that on a client node. Each of the packages below does one part and knows
-// nothing of the others; here they are wired together, in the order in which a start
+// Client that on a client node. Each of the packages below does one part and does not
+// depend on the others; this package wires them together, in an order in which a start
 // loses no packet:
 //
-//  1. what an earlier program left in the kernel keeps working;
-//  2. the last state on disk is applied, and the control protocol answers;
-//  3. the API is followed; what it no longer has goes;
-//  4. only when everything that is wanted is applied, leftovers are removed, and from then
-//     on what somebody removes is restored.
+//  1. Objects that an earlier program left in the kernel keep working.
+//  2. The last state on disk is applied, and the control protocol starts.
+//  3. The API is watched; objects that it no longer has are removed.
+//  4. Only when everything wanted is applied, leftovers are removed, and from then on,
+//     removed objects are restored.
 //
-// When the program ends, everything that it made stays. It runs no shell command.
+// When the program ends, everything that it created stays. It runs no shell command.
 package node

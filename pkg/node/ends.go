@@ -20,13 +20,13 @@ type control interface {
 	Count(gue.Result) uint64
 }
 
-// gatewayEnds answers PINGs.
+// gatewayEnds responds to PINGs.
 type gatewayEnds struct {
 	*gue.Responder
 
 	mu sync.Mutex
-	// remotes and sequences are what an earlier program left, until their tunnels
-	// come.
+	// remotes and sequences are left over from an earlier program, until their tunnels
+	// are set.
 	remotes   map[uint32]netip.AddrPort
 	sequences map[uint32]uint64
 	cookies   *formerCookies
@@ -42,7 +42,8 @@ func (e *gatewayEnds) Set(t dataplane.Tunnel, keys []gue.Key) error {
 	return e.Responder.Set(gue.ResponderTunnel{ID: t.ID, Local: t.Local, Keys: keys, Remote: remote, Sequence: sequence, Cookies: e.cookies.take(t.ID)})
 }
 
-// Remove implements apply.Ends. What an earlier program left goes with the tunnel.
+// Remove implements apply.Ends. It also removes what an earlier program left for the
+// tunnel.
 func (e *gatewayEnds) Remove(tunnel uint32) {
 	e.mu.Lock()
 	delete(e.remotes, tunnel)
@@ -58,7 +59,7 @@ func (e *gatewayEnds) Count(r gue.Result) uint64 { return e.Counts.Of(r) }
 // clientEnds sends PINGs.
 type clientEnds struct {
 	*gue.Initiator
-	// ports keeps the host's NAT away; nil if there is none to keep away.
+	// ports excludes packets from the host's NAT; nil if that is not needed.
 	ports   PortKeeper
 	cookies *formerCookies
 }
@@ -82,14 +83,15 @@ func (e clientEnds) Remove(tunnel uint32) {
 // Count implements control.
 func (e clientEnds) Count(r gue.Result) uint64 { return e.Counts.Of(r) }
 
-// formerCookies is how tunnels used cookies before this program started, until they come.
+// formerCookies holds how tunnels used cookies before this program started, until they
+// are set.
 type formerCookies struct {
 	mu  sync.Mutex
 	all map[uint32]gue.CookieUse
 }
 
-// cookiesBefore returns what the data plane has, or of tunnels that it does not have, as
-// after a reboot, what is on disk.
+// cookiesBefore returns the state in the data plane and, for tunnels that it lacks, as
+// after a reboot, that on disk.
 func cookiesBefore(plane dataplane.Tunnels, saved map[uint32]cookieUse) *formerCookies {
 	f := &formerCookies{all: map[uint32]gue.CookieUse{}}
 	for id, use := range saved {
@@ -105,7 +107,7 @@ func cookiesBefore(plane dataplane.Tunnels, saved map[uint32]cookieUse) *formerC
 	return f
 }
 
-// take returns what is known of a tunnel and forgets it.
+// take returns and removes the state of a tunnel.
 func (f *formerCookies) take(tunnel uint32) gue.CookieUse {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -114,7 +116,7 @@ func (f *formerCookies) take(tunnel uint32) gue.CookieUse {
 	return use
 }
 
-// gather is what has to outlast a reboot: how tunnels use cookies.
+// gather returns what must survive a reboot: how tunnels use cookies.
 func (f *formerCookies) gather(ends control) map[uint32]cookieUse {
 	out := map[uint32]cookieUse{}
 	f.mu.Lock()
@@ -130,7 +132,7 @@ func (f *formerCookies) gather(ends control) map[uint32]cookieUse {
 	return out
 }
 
-// mark gives a tunnel's cookies to the data plane, and soon to the disk.
+// mark stores a tunnel's cookies in the data plane, and soon on disk.
 func (a *agent) mark(tunnel uint32, c gue.Cookies) error {
 	if err := a.Plane.Tunnels().SetCookies(tunnel, c); err != nil {
 		return err

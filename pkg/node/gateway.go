@@ -44,10 +44,11 @@ type gateway struct {
 	guard      guard
 	complete   chan struct{}
 	once       sync.Once
-	// inherited indicates that an earlier program has left proxies, whose visitors come in by what
-	// it made of the host's network.
+	// inherited indicates that an earlier program has left proxies, and the host's
+	// network still forwards their visitors' packets.
 	inherited bool
-	// platformKnown is closed when the API has told what the platform team set.
+	// platformKnown is closed when the configuration of the platform team has been read
+	// from the API.
 	platformKnown chan struct{}
 	oncePlatform  sync.Once
 
@@ -57,7 +58,7 @@ type gateway struct {
 	failed  error
 }
 
-// RunGateway is the node program on a gateway node, until the context ends.
+// RunGateway runs the node program on a gateway node until the context ends.
 func RunGateway(ctx context.Context, c GatewayConfig) error {
 	g, err := newGateway(ctx, c)
 	if err != nil {
@@ -66,7 +67,7 @@ func RunGateway(ctx context.Context, c GatewayConfig) error {
 	forever := func(name string, run func(context.Context)) Part {
 		return Part{name, func(ctx context.Context) error { run(ctx); return nil }}
 	}
-	// Until it is known which proxies run here, none of them is to lose anything.
+	// Until the proxies on this node are known, none of them must lose anything.
 	whenComplete := func(run func(context.Context)) func(context.Context) {
 		return func(ctx context.Context) {
 			select {
@@ -169,17 +170,17 @@ func newGateway(ctx context.Context, c GatewayConfig) (*gateway, error) {
 	return g, nil
 }
 
-// keepHost keeps the host's network to what it has to be.
+// keepHost repairs the host's network continuously.
 func (g *gateway) keepHost(ctx context.Context) {
 	if g.awaitHost(ctx) {
 		g.keeper.run(ctx)
 	}
 }
 
-// awaitHost waits until the host's network may be changed, and returns false if the context
-// ends before. What an earlier program left works, and is not to lose what is only not known
-// yet: that program may have been killed before it wrote the last changes to disk. So it stays
-// as it is until all is known.
+// awaitHost waits until the host's network may be changed, and returns false if the
+// context ends first. What an earlier program left still works, and must not be removed
+// only because it is not known yet: that program may have been killed before it wrote the
+// last changes to disk. So it stays unchanged until everything is known.
 func (g *gateway) awaitHost(ctx context.Context) bool {
 	if !g.inherited {
 		return true
@@ -192,21 +193,21 @@ func (g *gateway) awaitHost(ctx context.Context) bool {
 	select {
 	case <-g.platformKnown:
 	case <-time.After(time.Until(g.started.Add(withoutAPI))):
-		// The API does not answer. The state on disk has to do.
+		// The API does not respond. Use the state on disk.
 	case <-ctx.Done():
 		return false
 	}
 	return true
 }
 
-// verified reports whether the far end of a tunnel has proven its address, so packets pass.
+// verified reports whether the far end of a tunnel has proven its address, so packets
+// pass.
 func (g *gateway) verified(tunnel uint32) bool {
 	state, _ := g.responder.State(tunnel)
 	return state.Remote.IsValid()
 }
 
-// elsewhere reports whether another gateway node has a proxy of an object, as far as the API
-// has told.
+// elsewhere reports whether the API shows a proxy of an object on another gateway node.
 func (g *gateway) elsewhere(key intent.Key) bool {
 	now, _, known := g.follower.Status(key)
 	if !known {
@@ -220,7 +221,7 @@ func (g *gateway) elsewhere(key intent.Key) bool {
 	return false
 }
 
-// gatewaySink takes intents and keeps the host's network to them.
+// gatewaySink passes on intents and updates the host's network.
 type gatewaySink struct {
 	follow.Sink
 	g *gateway
@@ -293,7 +294,7 @@ func sameInterface(a, b proxies.Interface) bool {
 	return a.Index == b.Index && a.Name == b.Name && a.Pod == b.Pod && slices.Equal(a.PeerMAC, b.PeerMAC) && slices.Equal(a.Addresses, b.Addresses)
 }
 
-// programProxies makes the data plane's proxies equal to those that run.
+// programProxies updates the data plane's proxies to those that run.
 func (g *gateway) programProxies(ctx context.Context) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -332,7 +333,7 @@ func (g *gateway) programProxies(ctx context.Context) {
 	g.failed, g.applied = nil, want
 }
 
-// retryProxies tries again what failed.
+// retryProxies retries failed updates.
 func (g *gateway) retryProxies(ctx context.Context) {
 	tick := time.NewTicker(5 * time.Second)
 	defer tick.Stop()
@@ -387,7 +388,7 @@ func (g *gateway) problems() []string {
 	return out
 }
 
-// summary is a message that fits into a condition.
+// summary returns problems as a message that fits into a condition.
 func summary(problems []string) string {
 	text := problems[0]
 	if len(text) > 1000 {

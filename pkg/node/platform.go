@@ -26,11 +26,11 @@ import (
 	"github.com/acnodal/epic/pkg/node/proxies"
 )
 
-// platform is what the platform team set that concerns a gateway node.
+// platform is the part of the platform team's configuration that concerns a gateway node.
 type platform struct {
-	// NICs are EPIC's gue-ingress-nics.
+	// NICs is EPIC's gue-ingress-nics.
 	NICs []string `json:"nics,omitempty"`
-	// Port is EPIC's port of tunnels.
+	// Port is EPIC's tunnel port.
 	Port int32 `json:"port,omitempty"`
 	// Pools are the public and alternate pools, by prefix.
 	Pools map[string]pools `json:"pools,omitempty"`
@@ -51,7 +51,7 @@ type pool struct {
 	Bridge      string `json:"bridge"`
 }
 
-// platformFollower follows the EPIC object and the prefixes.
+// platformFollower watches the EPIC object and the prefixes.
 type platformFollower struct {
 	factory  externalversions.SharedInformerFactory
 	epics    cache.SharedIndexInformer
@@ -67,7 +67,7 @@ func followPlatform(client versioned.Interface, changed func(platform)) *platfor
 	}
 }
 
-// run follows until the context ends.
+// run watches until the context ends.
 func (f *platformFollower) run(ctx context.Context) {
 	kick := make(chan struct{}, 1)
 	see := func(any) {
@@ -77,7 +77,7 @@ func (f *platformFollower) run(ctx context.Context) {
 		}
 	}
 	for _, informer := range []cache.SharedIndexInformer{f.epics, f.prefixes} {
-		// An informer that was not started takes handlers.
+		// An informer that was not started accepts handlers.
 		_, _ = informer.AddEventHandler(cache.ResourceEventHandlerFuncs{AddFunc: see, DeleteFunc: see, UpdateFunc: func(_, o any) { see(o) }})
 	}
 	f.factory.Start(ctx.Done())
@@ -118,9 +118,9 @@ func poolOf(p *epicv1.AddressPool) *pool {
 	return &pool{Pool: p.Pool, Subnet: p.Subnet, Aggregation: p.Aggregation, Bridge: p.MultusBridge}
 }
 
-// desiredHost works out what the host's network has to be: the bridges of all pools,
-// and the addresses and published ports of the proxies that run here. Waits are the objects
-// whose addresses are not announced yet.
+// desiredHost computes the desired state of the host's network: the bridges of all pools,
+// and the addresses and published ports of the proxies that run here. waits holds the
+// objects whose addresses are not announced yet.
 func desiredHost(p platform, mtu int, running []proxies.Interface, find func(intent.Key) *intent.Intent, waits map[types.UID]bool, denied apply.Denied) (host.Desired, []string) {
 	var d host.Desired
 	var problems []string
@@ -161,7 +161,7 @@ func desiredHost(p platform, mtu int, running []proxies.Interface, find func(int
 	return d, problems
 }
 
-// hostDirects are the direct endpoints of one address of a proxy.
+// hostDirects returns the direct endpoints of one address of a proxy.
 func hostDirects(i *intent.Intent, a netip.Addr, denied apply.Denied) []host.Direct {
 	var out []host.Direct
 	for _, direct := range i.Direct {
@@ -184,7 +184,7 @@ func hostAddress(ps pools, i *intent.Intent, a netip.Addr, r proxies.Interface) 
 	if from == nil {
 		return host.Address{}, fmt.Errorf("the ServicePrefix %q has no pool for %s", i.Prefix, a)
 	}
-	// A subnet that can't be read only matters to an aggregation that needs it.
+	// An invalid subnet only matters for an aggregation that needs it.
 	subnet, _ := netip.ParsePrefix(from.Subnet)
 	announce, err := host.Announced(a, subnet, from.Aggregation)
 	if err != nil {
@@ -193,7 +193,7 @@ func hostAddress(ps pools, i *intent.Intent, a netip.Addr, r proxies.Interface) 
 	return host.Address{Address: a, Announce: announce, Bridge: from.Bridge, Ends: []host.End{{Index: r.Index, MAC: r.PeerMAC, Standby: r.Standby, Served: r.Served}}}, nil
 }
 
-// hostKeeper applies what the host's network has to be.
+// hostKeeper applies the desired state of the host's network.
 type hostKeeper struct {
 	network HostNetwork
 	applier *apply.Applier
@@ -203,17 +203,17 @@ type hostKeeper struct {
 	waiter  *waiter
 	kick    chan struct{}
 
-	// applying is held while the host's network is applied. It guards next, which has it
-	// applied again when a wait ends.
+	// applying is held while the state is applied. It guards next, the timer that applies
+	// it again when a wait ends.
 	applying sync.Mutex
 	next     *time.Timer
 
 	mu       sync.Mutex
 	platform platform
-	// known is set when the platform is, from the API or from disk.
+	// known is set when the platform configuration is known, from the API or from disk.
 	known    bool
 	problems []string
-	// waiting are the addresses that are not announced yet.
+	// waiting holds the addresses that are not announced yet.
 	waiting []netip.Addr
 }
 
@@ -254,7 +254,7 @@ func (k *hostKeeper) run(ctx context.Context) {
 	}
 }
 
-// verified notes that packets pass a tunnel now.
+// verified records that packets now pass a tunnel.
 func (k *hostKeeper) verified(tunnel uint32) {
 	if k.waiter.awaits(tunnel) {
 		k.touch()
@@ -300,7 +300,7 @@ func (k *hostKeeper) apply(ctx context.Context) {
 	k.mu.Unlock()
 }
 
-// applyAt has the host's network applied at a time, unless that is zero.
+// applyAt schedules the next application of the state, unless the time is zero.
 func (k *hostKeeper) applyAt(now, next time.Time) {
 	if k.next != nil {
 		k.next.Stop()

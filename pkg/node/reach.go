@@ -7,17 +7,17 @@ import (
 	"sync"
 )
 
-// Reach notes whether the API answers. What follows the API does not notice: a watch that nobody
-// answers, or whose connection is cut, is begun again without an error.
+// Reach tracks whether the API responds. Watches do not show it: a watch without a
+// response, or whose connection is cut, is restarted without an error.
 type Reach struct {
 	mu  sync.Mutex
 	err error
 }
 
-// Wrap has the requests of a client noted.
+// Wrap returns a RoundTripper that tracks the requests of a client.
 func (r *Reach) Wrap(next http.RoundTripper) http.RoundTripper { return &reaching{r, next} }
 
-// Err returns why the last request got no answer; nil if it got one.
+// Err returns why the last request got no response, or nil if it got one.
 func (r *Reach) Err() error {
 	if r == nil {
 		return nil
@@ -35,7 +35,7 @@ type reaching struct {
 // RoundTrip implements http.RoundTripper.
 func (r *reaching) RoundTrip(request *http.Request) (*http.Response, error) {
 	answer, err := r.next.RoundTrip(request)
-	// What this program itself gives up says nothing about the API.
+	// A request canceled by this program does not show anything about the API.
 	if err == nil || request.Context().Err() == nil {
 		r.mu.Lock()
 		r.err = err
@@ -44,5 +44,5 @@ func (r *reaching) RoundTrip(request *http.Request) (*http.Response, error) {
 	return answer, err
 }
 
-// WrappedRoundTripper lets the client find the transport.
+// WrappedRoundTripper implements net.RoundTripperWrapper.
 func (r *reaching) WrappedRoundTripper() http.RoundTripper { return r.next }

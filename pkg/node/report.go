@@ -114,7 +114,7 @@ func (a *agent) reportTunnels(r *status.Report) {
 			r.Tunnels = append(r.Tunnels, out)
 		}
 	})
-	// Not within Each: judge may hold a lock while it asks the applier.
+	// Do not call judge within Each: it may hold a lock while it calls the applier.
 	for i := range r.Tunnels {
 		t := &r.Tunnels[i]
 		peer, known := peers[t.ID]

@@ -17,12 +17,12 @@ import (
 )
 
 const (
-	// shownDown is how many tunnels that are down a report lists, and maxStates how
-	// many bytes its sets of tunnels may have together. Both are limits of the API.
+	// shownDown is the maximum number of down tunnels in a report, and maxStates the
+	// maximum total size of its sets of tunnels in bytes. Both are limits of the API.
 	shownDown, maxStates = 50, 640 << 10
 )
 
-// reporter is what a gateway node reports in its GatewayNode object.
+// reporter provides the state for a gateway node's GatewayNode object.
 type reporter struct{ *gateway }
 
 var _ publish.Reporter = reporter{}
@@ -32,7 +32,7 @@ func (r reporter) Resume(before epicv1.GatewayNodeStatus) {
 	if before.TunnelStates == nil {
 		return
 	}
-	// The tunnels of a set that can't be decoded are unknown.
+	// Tunnels of a set that can't be decoded are unknown.
 	up, _ := idset.Decode(before.TunnelStates.Up)
 	down, _ := idset.Decode(before.TunnelStates.Down)
 	r.live.Resume(up, down)
@@ -53,8 +53,8 @@ func (r reporter) Status() epicv1.GatewayNodeStatus {
 	return s
 }
 
-// Look implements publish.Reporter. Until everything that is wanted is programmed, what
-// the earlier program reported stays.
+// Look implements publish.Reporter. Until everything wanted is programmed, the earlier
+// program's report stays.
 func (r reporter) Look() uint64 {
 	if r.Ready() != nil {
 		return 0

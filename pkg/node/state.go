@@ -20,27 +20,28 @@ import (
 
 const (
 	stateVersion = 1
-	// saveAfter is how long changes are gathered before the state is written.
+	// saveAfter is how long changes are batched before the state is written.
 	saveAfter = time.Second
-	// saveEvery is how often the control protocol's numbers are written.
+	// saveEvery is the interval at which the control protocol's sequence numbers are
+	// written.
 	saveEvery = time.Minute
 )
 
-// state is what is kept on disk, so a node that starts while the API is away does its
-// work. It has tunnels' keys: without them no tunnel could be opened. Root, who can read
-// the file, can read them from the API with the node's credentials too.
+// state is the state on disk, with which a node can work if it starts while the API is
+// unavailable. It includes tunnels' keys: without them, no tunnel could be opened. Root,
+// who can read the file, can also read them from the API with the node's credentials.
 type state struct {
 	Role  string       `json:"role"`
 	Nodes []netip.Addr `json:"nodes"`
-	// Objects are what the API had.
+	// Objects are the objects that were in the API.
 	Objects  []savedObject `json:"objects"`
 	Platform platform      `json:"platform"`
-	// Labels are this node's, by which BGP peers are chosen.
+	// Labels are this node's labels, by which BGP peers are selected.
 	Labels map[string]string `json:"labels,omitempty"`
-	// Sequences are the last numbers of the tunnels' far ends, on a gateway.
+	// Sequences holds the last sequence numbers of the tunnels' far ends, on a gateway.
 	Sequences map[uint32]uint64 `json:"sequences,omitempty"`
-	// Cookies is how tunnels used cookies, so nobody can send packets without to a
-	// node that was rebooted.
+	// Cookies holds how tunnels used cookies, so nobody can send packets without cookies
+	// to a node that was rebooted.
 	Cookies map[uint32]cookieUse `json:"cookies,omitempty"`
 }
 
@@ -49,7 +50,7 @@ type cookieUse struct {
 	Required bool `json:"required,omitempty"`
 }
 
-// savedCookies are those of a state that may not be there.
+// savedCookies returns the cookies of a state, which may be nil.
 func (s *state) savedCookies() map[uint32]cookieUse {
 	if s == nil {
 		return nil
@@ -107,14 +108,14 @@ type saver struct {
 	err   error
 }
 
-// statePath is where the state is in a directory.
+// statePath returns the path of the state in a directory.
 func statePath(dir string) string { return filepath.Join(dir, "state") }
 
 func newSaver(dir string, gather func() state) *saver {
 	return &saver{file: statefile.File{Path: statePath(dir), Version: stateVersion}, gather: gather, changes: make(chan struct{}, 1)}
 }
 
-// touch indicates that there is something new.
+// touch signals that the state has changed.
 func (s *saver) touch() {
 	select {
 	case s.changes <- struct{}{}:
@@ -162,7 +163,7 @@ func (s *saver) last() (time.Time, error) {
 	return s.saved, s.err
 }
 
-// gatherObjects is the part of the state that both roles have.
+// gatherObjects returns the part of the state that both roles share.
 func gatherObjects(a *apply.Applier) []savedObject {
 	out := []savedObject{}
 	a.Each(func(s apply.State) {
@@ -172,7 +173,7 @@ func gatherObjects(a *apply.Applier) []savedObject {
 	return out
 }
 
-// sequenceFile keeps the mark of a gue.Sequence.
+// sequenceFile stores the mark of a gue.Sequence.
 type sequenceFile struct{ statefile.File }
 
 // Load implements gue.SequenceStore.

@@ -17,17 +17,19 @@ import (
 	"github.com/acnodal/epic/pkg/node/proxies"
 )
 
-// waiter decides which objects' addresses wait for tunnels before this node announces them.
+// waiter decides which objects' addresses wait for tunnels before this node announces
+// them.
 type waiter struct {
 	// verified reports whether packets pass a tunnel.
 	verified func(tunnel uint32) bool
 	// elsewhere reports whether another gateway node has a proxy of an object.
 	elsewhere func(intent.Key) bool
-	// inherited are the interfaces of proxies that an earlier program of this node had. It may
-	// have announced their addresses, and what is announced is never withdrawn to wait.
+	// inherited holds the interfaces of proxies that an earlier program of this node had.
+	// It may have announced their addresses, and announced addresses are never withdrawn
+	// to wait.
 	inherited map[int]bool
 	tracker   *holdback.Tracker
-	// awaited are the tunnels of objects that wait, nil before the first decision.
+	// awaited holds the tunnels of waiting objects; nil before the first decision.
 	awaited atomic.Pointer[map[uint32]struct{}]
 }
 
@@ -39,7 +41,7 @@ func newWaiter(had []dataplane.Proxy, verified func(uint32) bool, elsewhere func
 	return w
 }
 
-// awaits reports whether an object waits for a tunnel. It may be called at any time.
+// awaits reports whether an object waits for a tunnel. It may be called concurrently.
 func (w *waiter) awaits(tunnel uint32) bool {
 	all := w.awaited.Load()
 	if all == nil {
@@ -49,8 +51,8 @@ func (w *waiter) awaits(tunnel uint32) bool {
 	return waits
 }
 
-// decide returns the objects that wait, and when the next decision is due; the zero time if
-// none is.
+// decide returns the objects that wait, and when the next decision is due; the zero time
+// if none is.
 func (w *waiter) decide(ctx context.Context, now time.Time, running []proxies.Interface, find func(intent.Key) *intent.Intent) (map[types.UID]bool, time.Time) {
 	w.tracker.Begin()
 	ready := map[intent.Key]bool{}
@@ -75,7 +77,7 @@ func (w *waiter) decide(ctx context.Context, now time.Time, running []proxies.In
 			undecided = append(undecided, i)
 		}
 	}
-	// Before the tunnels are looked at, so none that is verified in between is missed.
+	// Set this before reading the tunnels, so none that is verified in between is missed.
 	w.await(undecided, func(i *intent.Intent) bool { return ready[i.Key] })
 	waits := map[types.UID]bool{}
 	for _, i := range undecided {
@@ -92,7 +94,7 @@ func (w *waiter) decide(ctx context.Context, now time.Time, running []proxies.In
 	return waits, w.tracker.End()
 }
 
-// await has the tunnels of some objects awaited, and no others.
+// await replaces the awaited tunnels by those of the selected objects.
 func (w *waiter) await(all []*intent.Intent, which func(*intent.Intent) bool) {
 	var tunnels map[uint32]struct{}
 	for _, i := range all {
@@ -109,7 +111,7 @@ func (w *waiter) await(all []*intent.Intent, which func(*intent.Intent) bool) {
 	w.awaited.Store(&tunnels)
 }
 
-// carries is how many of an object's endpoints can be reached from this node.
+// carries returns how many of an object's endpoints can be reached from this node.
 func carries(i *intent.Intent, verified func(tunnel uint32) bool) holdback.Carries {
 	leads := map[netip.Addr]bool{}
 	for n := range i.Endpoints {

@@ -21,11 +21,12 @@ import (
 )
 
 const (
-	// EPIC is asked each every, and while it does not let the connector in, each soon.
+	// EPIC is queried at interval every or, while it does not accept the connector, at
+	// interval soon.
 	every, soon = time.Minute, 10 * time.Second
-	// timeout is how long EPIC and the client cluster have for an answer.
+	// timeout limits one request to EPIC or to the client cluster.
 	timeout = 10 * time.Second
-	// rewrite is how long a condition stays of which only the message has changed.
+	// rewrite is how long a condition is kept if only its message has changed.
 	rewrite = 10 * time.Minute
 )
 
@@ -36,23 +37,24 @@ var connected = prometheus.NewGauge(prometheus.GaugeOpts{
 
 func init() { metrics.Registry.MustRegister(connected) }
 
-// Reporter reports whether EPIC lets the connector in.
+// Reporter reports whether EPIC accepts the connector.
 type Reporter struct {
 	// Transport has the connector's credential.
 	Transport *credential.Transport
-	// Ask asks EPIC for something that the connector may read.
+	// Ask sends EPIC a request that the connector is permitted to send.
 	Ask func(ctx context.Context) error
-	// Renewal is why the last renewal of the credential failed; nil if it did not. It is nil
-	// itself if the connector does not renew the credential.
+	// Renewal returns the error of the last renewal of the credential, or nil if it
+	// succeeded. Renewal is nil if the connector does not renew the credential.
 	Renewal func() error
-	// Classes reads and writes GatewayClasses past caches, which fill only when EPIC is there.
+	// Classes reads and writes GatewayClasses without caches, which only fill while EPIC
+	// is available.
 	Classes client.Client
 	// Writes reports whether this replica writes the condition.
 	Writes func() bool
 
-	// failed is set if the last question had no answer.
+	// failed is set if the last request got no response.
 	failed bool
-	// written is the condition that was written last, and when.
+	// written is the condition that was last written, and at is when.
 	written metav1.Condition
 	at      time.Time
 }
@@ -63,7 +65,7 @@ func (r *Reporter) Run(ctx context.Context) {
 		pause, refused := soon, (<-chan struct{})(nil)
 		if condition, sure := r.look(ctx); sure {
 			if condition.Status == metav1.ConditionTrue {
-				// Otherwise the questions themselves would be refused.
+				// Otherwise, the requests themselves would be rejected.
 				pause, refused = every, r.Transport.Unauthorized()
 			}
 			if err := r.report(ctx, condition); err != nil && ctx.Err() == nil {
@@ -80,7 +82,8 @@ func (r *Reporter) Run(ctx context.Context) {
 	}
 }
 
-// look asks EPIC. It is not sure after one question without an answer: servers restart.
+// look queries EPIC. It returns false if only one request got no response: servers
+// restart.
 func (r *Reporter) look(ctx context.Context) (metav1.Condition, bool) {
 	state := &State{Credential: r.Transport.Credential(), Now: time.Now()}
 	if r.Renewal != nil {
@@ -110,7 +113,7 @@ func (r *Reporter) report(ctx context.Context, want metav1.Condition) error {
 	if err := r.Classes.List(ctx, &classes); err != nil {
 		return fmt.Errorf("list GatewayClasses: %w", err)
 	}
-	// Messages have texts of errors, which may differ each time.
+	// Messages contain error texts, which may differ each time.
 	if want.Status == r.written.Status && want.Reason == r.written.Reason && time.Since(r.at) < rewrite {
 		want.Message = r.written.Message
 	}
@@ -124,7 +127,7 @@ func (r *Reporter) report(ctx context.Context, want metav1.Condition) error {
 		if !meta.SetStatusCondition(&class.Status.Conditions, want) {
 			continue
 		}
-		// The class's other conditions have another writer.
+		// Another controller writes the class's other conditions.
 		if err := r.Classes.Status().Patch(ctx, class, client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{})); client.IgnoreNotFound(err) != nil {
 			return fmt.Errorf("write the status of GatewayClass %s: %w", class.Name, err)
 		}

@@ -13,11 +13,11 @@ import (
 	"github.com/acnodal/epic/pkg/credential"
 )
 
-// Condition is the type of the condition on GatewayClasses that reports whether EPIC lets the
-// connector in.
+// Condition is the type of the condition on GatewayClasses that reports whether EPIC
+// accepts the connector.
 const Condition = epic.LabelPrefix + "Connected"
 
-// The reasons of the condition. With the first three its status is True.
+// Reasons of the condition. With the first three, its status is True.
 const (
 	ReasonConnected      = "Connected"
 	ReasonRenewalFailing = "RenewalFailing"
@@ -29,28 +29,29 @@ const (
 	ReasonUnreachable       = "Unreachable"
 )
 
-// notRenewed is how long before its end a credential is reported that nothing renews.
+// notRenewed is how long before its expiration a credential that is not renewed is
+// reported.
 const notRenewed = 7 * 24 * time.Hour
 
-// replace is what to do about a credential that EPIC does not accept.
+// replace is the suggested fix for a credential that EPIC does not accept.
 const replace = "Requests are still served, but changes are not published. Ask the platform team for a new manifest (epicctl connect), and apply it"
 
-// State is what is known about the connector's access to EPIC.
+// State is the known state of the connector's access to EPIC.
 type State struct {
-	// Err is the error of a request to EPIC; nil if EPIC answered it.
+	// Err is the error of a request to EPIC, or nil if EPIC responded.
 	Err error
-	// Credential is the one that the request had.
+	// Credential is the credential of the request.
 	Credential *credential.Credential
-	// Renewable is set if the connector renews the credential by itself.
+	// Renewable is set if the connector renews the credential itself.
 	Renewable bool
-	// Renewal is why the last attempt to renew it failed; nil if it did not.
+	// Renewal is the error of the last attempt to renew it, or nil if it succeeded.
 	Renewal error
 	// Now is the time of this host.
 	Now time.Time
 }
 
-// Judge returns the condition. EPIC decides whether a credential is valid: this host's clock
-// only tells one that has expired from one that was revoked.
+// Judge returns the condition. EPIC decides whether a credential is valid: this host's
+// clock only distinguishes an expired one from a revoked one.
 func Judge(s *State) metav1.Condition {
 	var expires time.Time
 	if s.Credential != nil {

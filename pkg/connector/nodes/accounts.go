@@ -31,7 +31,7 @@ import (
 const (
 	// Lifetime is how long a node's token is valid.
 	Lifetime = time.Hour
-	// UIDAnnotation on a node's service account is the UID of the Node that has its address.
+	// UIDAnnotation on a node's service account is the UID of the Node with its address.
 	UIDAnnotation = epic.LabelPrefix + "client-node-uid"
 	// NameAnnotation is the name of that Node.
 	NameAnnotation = epic.LabelPrefix + "client-node"
@@ -39,29 +39,29 @@ const (
 	fieldManager = "epic-connector"
 )
 
-// BindingName is the name of the role binding whose subjects are a cluster's nodes.
+// BindingName returns the name of the role binding whose subjects are a cluster's nodes.
 func BindingName(cluster string) string { return "epic-node-client." + cluster }
 
 // Node is a node of the client cluster.
 type Node struct {
 	Name string
 	UID  types.UID
-	// Address is the one by which EPIC knows it.
+	// Address is the address by which EPIC identifies it.
 	Address netip.Addr
 }
 
-// Accounts are the service accounts of a cluster's nodes in EPIC.
+// Accounts manages the service accounts of a cluster's nodes in EPIC.
 type Accounts struct {
-	// Client is of EPIC's cluster.
+	// Client is a client of EPIC's cluster.
 	Client kubernetes.Interface
-	// Cluster is the client cluster's ID, Namespace that of the account.
+	// Cluster is the client cluster's ID, Namespace the account's namespace.
 	Cluster, Namespace string
 	// Nodes returns the addresses of the client cluster's Nodes by their UIDs.
 	Nodes func(ctx context.Context) (map[types.UID]netip.Addr, error)
 }
 
 // Token returns a new token of a node's service account, which it creates and binds if
-// that is needed, and the account's name.
+// necessary, and the name of the account.
 func (a *Accounts) Token(ctx context.Context, node Node) (account, token string, err error) {
 	name := nodeidentity.ClusterAccountName(a.Cluster, node.Address)
 	made, err := a.ensure(ctx, name, node)
@@ -81,9 +81,9 @@ func (a *Accounts) Token(ctx context.Context, node Node) (account, token string,
 	return name, answer.Status.Token, nil
 }
 
-// ensure returns the service account of a node. An address belongs to the Node that had it
-// first, as long as that has it: a node can write into its own Node object which addresses
-// it has, and must not get another's credential by that.
+// ensure returns the service account of a node. An address belongs to the first Node that
+// has it, as long as that Node has it: a node can write addresses into its own Node
+// object, and must not get another node's credential that way.
 func (a *Accounts) ensure(ctx context.Context, name string, node Node) (*corev1.ServiceAccount, error) {
 	client := a.Client.CoreV1().ServiceAccounts(a.Namespace)
 	is, err := client.Get(ctx, name, metav1.GetOptions{})
@@ -102,7 +102,8 @@ func (a *Accounts) ensure(ctx context.Context, name string, node Node) (*corev1.
 			return nil, Refuse(http.StatusConflict, "node %s has the address %s in its status or annotation, which belongs to node %s: set a unique address with the annotation %snode-address",
 				node.Name, node.Address, is.Annotations[NameAnnotation], epic.LabelPrefix)
 		}
-		// With the former account, the tokens of the node that is gone end.
+		// Deleting the previous account revokes the tokens of the node that no longer
+		// exists.
 		if err := a.delete(ctx, is); err != nil {
 			return nil, err
 		}
@@ -115,7 +116,7 @@ func (a *Accounts) ensure(ctx context.Context, name string, node Node) (*corev1.
 			},
 			Annotations: map[string]string{UIDAnnotation: string(node.UID), NameAnnotation: node.Name},
 		},
-		// No pod of the gateway cluster runs as a client node.
+		// No pod of the gateway cluster runs with this account.
 		AutomountServiceAccountToken: ptr.To(false),
 	}, metav1.CreateOptions{FieldManager: fieldManager})
 	if err != nil {
@@ -147,7 +148,7 @@ func (a *Accounts) changeSubjects(ctx context.Context, change func([]rbacv1.Subj
 			return err
 		}
 		subjects := change(is.Subjects)
-		// The version is for "epicctl version". It is written when a node asks for a
+		// The version is for "epicctl version". It is written when a node requests a
 		// credential, which each does twice an hour.
 		release := buildinfo.Release()
 		if slices.Equal(subjects, is.Subjects) && is.Annotations[skew.ConnectorAnnotation] == release {
@@ -174,8 +175,8 @@ func (a *Accounts) delete(ctx context.Context, account *corev1.ServiceAccount) e
 	return nil
 }
 
-// Sweep deletes the service accounts of nodes that the client cluster no longer has, and so ends
-// their tokens. It returns how many those were.
+// Sweep deletes the service accounts of nodes that the client cluster no longer has,
+// which revokes their tokens. It returns the number of deleted accounts.
 func (a *Accounts) Sweep(ctx context.Context) (int, error) {
 	list, err := a.Client.CoreV1().ServiceAccounts(a.Namespace).List(ctx, metav1.ListOptions{
 		LabelSelector: epic.OwningClusterLabel + "=" + epic.LabelValue(a.Cluster),

@@ -16,7 +16,7 @@ var issued = prometheus.NewCounterVec(prometheus.CounterOpts{
 
 func init() {
 	metrics.Registry.MustRegister(issued)
-	// Prometheus sees no increase in the first value of a series.
+	// Prometheus does not see an increase in the first value of a series.
 	for _, result := range []string{"issued", "refused", "failed"} {
 		issued.WithLabelValues(result)
 	}

@@ -20,10 +20,10 @@ import (
 	"github.com/acnodal/epic/pkg/credential/nodeexchange"
 )
 
-// maxToken bounds the size of a token.
+// maxToken limits the size of a token.
 const maxToken = 16 << 10
 
-// refusalError is an answer with the reason why a node gets no credential.
+// refusalError is a response with the reason why a node gets no credential.
 type refusalError struct {
 	status int
 	text   string
@@ -32,16 +32,16 @@ type refusalError struct {
 // Error implements error.
 func (r *refusalError) Error() string { return r.text }
 
-// Refuse returns an error with the HTTP status and the text of the answer to a node.
+// Refuse returns an error with the HTTP status and the text of the response to a node.
 func Refuse(status int, format string, args ...any) error {
 	return &refusalError{status, fmt.Sprintf(format, args...)}
 }
 
 // Pods authenticates pods of the node program by their projected tokens.
 type Pods struct {
-	// Client is of the client cluster.
+	// Client is a client of the client cluster.
 	Client kubernetes.Interface
-	// Namespace and ServiceAccount are those of the node program.
+	// Namespace and ServiceAccount identify the service account of the node program.
 	Namespace, ServiceAccount string
 }
 
@@ -81,14 +81,14 @@ func (p *Pods) Node(ctx context.Context, token string) (string, error) {
 	case pod.Spec.NodeName == "":
 		return "", Refuse(http.StatusForbidden, "the pod %s is not scheduled to a node yet", name)
 	}
-	// Newer clusters also name the node in the token.
+	// Newer clusters also include the node in the token.
 	if on := one(status.User.Extra[serviceaccount.NodeNameKey]); on != "" && on != pod.Spec.NodeName {
 		return "", Refuse(http.StatusForbidden, "the token belongs to a pod on node %.253s, but pod %s runs on %s", on, name, pod.Spec.NodeName)
 	}
 	return pod.Spec.NodeName, nil
 }
 
-// precheck refuses what can't pass, so it costs no review. It verifies nothing.
+// precheck rejects tokens that can't be valid, to save a review. It verifies nothing.
 func precheck(token string) error {
 	if token == "" {
 		return Refuse(http.StatusUnauthorized, "the request has no token: send the pod's token in the header Authorization")
@@ -104,7 +104,7 @@ func precheck(token string) error {
 	if err != nil || json.Unmarshal(payload, &claims) != nil {
 		return Refuse(http.StatusUnauthorized, "the token can't be decoded")
 	}
-	// A string, or a list of them.
+	// The audience is a string or a list of strings.
 	var all []string
 	if json.Unmarshal(claims.Audience, &all) != nil {
 		var single string

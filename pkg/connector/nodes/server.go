@@ -21,26 +21,27 @@ import (
 )
 
 const (
-	// timeout bounds one request, maxConcurrent those that are answered at once.
+	// timeout limits one request, maxConcurrent the number of concurrent requests.
 	timeout       = 15 * time.Second
 	maxConcurrent = 32
-	// pace and burst bound the requests of all senders together: what anybody in the
-	// cluster can cost its API server. A thousand nodes that start get theirs in 20 s.
+	// pace and burst limit the total requests of all senders, and thus the load that
+	// anybody in the cluster can cause on its API server. A thousand nodes that start get
+	// their credentials within 20 s.
 	pace, burst = 50, 100
-	// A node gets a credential each nodeEvery, and nodeBurst at once.
+	// A node can get a credential each nodeEvery, with a burst of nodeBurst.
 	nodeEvery, nodeBurst = 10 * time.Second, 3
 )
 
-// Server answers nodes. It implements http.Handler.
+// Server issues credentials to nodes. It implements http.Handler.
 type Server struct {
-	// Authenticate returns the name of the node on which the pod of a token runs, as Pods
-	// does.
+	// Authenticate returns the name of the node on which the pod with a token runs, like
+	// Pods does.
 	Authenticate func(ctx context.Context, token string) (node string, err error)
-	// Node finds a node of the client cluster by its name.
+	// Node returns a node of the client cluster by its name.
 	Node func(ctx context.Context, name string) (Node, error)
-	// Token returns a token of a node's service account, as Accounts does.
+	// Token returns a token of a node's service account, like Accounts does.
 	Token func(ctx context.Context, node Node) (account, token string, err error)
-	// Credential is the connector's own, for the server's address.
+	// Credential returns the connector's own credential, for the server's address.
 	Credential func() *credential.Credential
 
 	once  sync.Once
@@ -125,14 +126,14 @@ func (s *Server) answer(ctx context.Context, r *http.Request) (*nodeexchange.Ans
 	return &nodeexchange.Answer{Kubeconfig: kubeconfig, Address: node.Address.String()}, name, nil
 }
 
-// mayAsk reports whether a node may have another credential by now.
+// mayAsk reports whether a node may get another credential yet.
 func (s *Server) mayAsk(node string) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	limiter := s.each[node]
 	if limiter == nil {
 		for name, l := range s.each {
-			// Those that are full again are as good as new.
+			// A limiter with all its tokens is equivalent to a new one.
 			if l.Tokens() >= nodeBurst {
 				delete(s.each, name)
 			}

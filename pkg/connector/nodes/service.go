@@ -24,34 +24,38 @@ import (
 )
 
 const (
-	// AuthoritySecret has the certificate authority of the connector, in its namespace.
+	// AuthoritySecret is the Secret with the certificate authority of the connector, in
+	// its namespace.
 	AuthoritySecret = "epic-connector-authority"
-	// AuthorityConfigMap shows the authority to nodes, in the namespace of the node program.
+	// AuthorityConfigMap publishes the authority to nodes, in the namespace of the node
+	// program.
 	AuthorityConfigMap = "epic-connector-ca"
-	// AuthorityKey is its key.
+	// AuthorityKey is the key in the ConfigMap.
 	AuthorityKey = "ca.crt"
 
-	// retryAfter is how long the connector waits for its cluster.
+	// retryAfter is the delay between attempts to reach the connector's cluster.
 	retryAfter = 2 * time.Second
 )
 
 // Service serves a Server over TLS, with a certificate of an authority that the connector
-// keeps in its cluster. It implements controller-runtime's Runnable: every replica serves.
+// stores in its cluster. It implements controller-runtime's Runnable and runs in every
+// replica.
 type Service struct {
 	Server *Server
-	// Address is where to listen.
+	// Address is the address to listen on.
 	Address string
-	// Names are those by which nodes reach the connector.
+	// Names are the names by which nodes reach the connector.
 	Names []string
-	// Client is of the client cluster.
+	// Client is a client of the client cluster.
 	Client kubernetes.Interface
-	// Namespace has the authority, NodeNamespace the nodes' view of it.
+	// Namespace is the namespace of the authority, NodeNamespace that of its published
+	// copy.
 	Namespace, NodeNamespace string
-	// Leads reports whether this replica replaces an old authority.
+	// Leads reports whether this replica renews the authority.
 	Leads func() bool
 }
 
-// NeedLeaderElection reports that every replica serves.
+// NeedLeaderElection implements manager.LeaderElectionRunnable: every replica serves.
 func (s *Service) NeedLeaderElection() bool { return false }
 
 // Start implements manager.Runnable.
@@ -70,7 +74,7 @@ func (s *Service) Start(ctx context.Context) error {
 		return err
 	}
 	show := func(a *pki.ProxyAuthority) {
-		// Nodes see an authority before it signs: it is in the bundle for long before.
+		// Nodes get an authority before it signs: it is in the bundle long before that.
 		s.until(ctx, "Can't publish the connector's certificate authority to nodes, trying again", func() error { return s.show(ctx, a) })
 		credentials.SetAuthority(a)
 	}
@@ -98,7 +102,7 @@ func (s *Service) Start(ctx context.Context) error {
 	return nil
 }
 
-// until tries something until it works or ctx ends, and reports the first failure.
+// until retries do until it succeeds or ctx ends, and logs the first failure.
 func (s *Service) until(ctx context.Context, what string, do func() error) {
 	reported := false
 	for ctx.Err() == nil {
@@ -117,7 +121,7 @@ func (s *Service) until(ctx context.Context, what string, do func() error) {
 	}
 }
 
-// show writes the authority's certificates where nodes find them.
+// show writes the authority's certificates to the ConfigMap for nodes.
 func (s *Service) show(ctx context.Context, a *pki.ProxyAuthority) error {
 	client := s.Client.CoreV1().ConfigMaps(s.NodeNamespace)
 	bundle := string(a.Bundle())
@@ -136,7 +140,7 @@ func (s *Service) show(ctx context.Context, a *pki.ProxyAuthority) error {
 	return nil
 }
 
-// StoreSecret returns a function that keeps a kubeconfig in a Secret.
+// StoreSecret returns a function that stores a kubeconfig in a Secret.
 func StoreSecret(client kubernetes.Interface, namespace, name, key string) func(context.Context, []byte) error {
 	return func(ctx context.Context, kubeconfig []byte) error {
 		want := corev1ac.Secret(name, namespace).WithType(corev1.SecretTypeOpaque).
@@ -146,18 +150,19 @@ func StoreSecret(client kubernetes.Interface, namespace, name, key string) func(
 	}
 }
 
-// sweepEvery is how often service accounts of nodes that are gone are looked for.
+// sweepEvery is the interval at which service accounts of nodes that no longer exist are
+// removed.
 const sweepEvery = 5 * time.Minute
 
-// Sweeper ends the credentials of nodes that are gone. It implements
+// Sweeper revokes the credentials of nodes that no longer exist. It implements
 // controller-runtime's Runnable.
 type Sweeper struct {
 	Accounts *Accounts
-	// Changed receives when a Node went away; may be nil.
+	// Changed receives when a Node is removed; may be nil.
 	Changed <-chan struct{}
 }
 
-// NeedLeaderElection reports that one replica does it.
+// NeedLeaderElection implements manager.LeaderElectionRunnable: only one replica runs it.
 func (s *Sweeper) NeedLeaderElection() bool { return true }
 
 // Start implements manager.Runnable.
@@ -179,7 +184,8 @@ func (s *Sweeper) Start(ctx context.Context) error {
 			return nil
 		case <-tick.C:
 		case <-s.Changed:
-			// The program of a node that is only renamed asks by itself.
+			// The program of a node that is only renamed requests a new credential
+			// itself.
 		}
 	}
 }

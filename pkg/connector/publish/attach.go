@@ -9,20 +9,20 @@ import (
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 )
 
-// attachment is what happened to one reference of a route to a parent.
+// attachment is the result of attaching a route by one of its references to a parent.
 type attachment struct {
-	// ref is the reference, as the route has it.
+	// ref is the reference in the route.
 	ref gatewayv1.ParentReference
-	// gateway is the Gateway that it leads to.
+	// gateway is the Gateway to which it leads.
 	gateway *gatewayState
-	// listeners are those that the route is attached to; none if refused.
+	// listeners are the listeners to which the route is attached; empty if it is refused.
 	listeners []*listener
-	// accepted is whether the parent takes the route.
+	// accepted reports whether the parent accepts the route.
 	accepted verdict
 }
 
-// attach finds the listeners that take a route by one of its references; nil if the
-// connector does not serve the parent.
+// attach determines the listeners that accept a route by one of its references, or
+// returns nil if the connector does not serve the parent.
 func (p *publisher) attach(route *Route, ref gatewayv1.ParentReference) *attachment {
 	parent, ok := ParentOf(&ref, route.GetNamespace())
 	if !ok {
@@ -45,7 +45,8 @@ func (p *publisher) attach(route *Route, ref gatewayv1.ParentReference) *attachm
 	return a
 }
 
-// narrow keeps the listeners that a rule takes, and refuses the route if none is left.
+// narrow keeps the listeners for which the rule holds, and refuses the route if none is
+// left.
 func (a *attachment) narrow(listeners *[]*listener, reason gatewayv1.RouteConditionReason, message string, takes func(*listener) bool) {
 	if a.accepted.no {
 		return
@@ -101,7 +102,8 @@ func (p *publisher) attachAll(s *gatewayState) {
 	}
 }
 
-// routesOf are the routes of some kinds, or of all, that may have a reference to a parent.
+// routesOf returns the routes of some kinds, or of all, that may have a reference to a
+// parent.
 func (p *publisher) routesOf(parent Parent, kinds ...gatewayv1.Kind) []*Route {
 	routes := p.view.RoutesOf(parent, kinds...)
 	if parent.Kind != GatewayKind {
@@ -140,7 +142,7 @@ func (l *listener) settleKinds() {
 	}
 }
 
-// share reports whether two routes get requests for one hostname at a listener.
+// share reports whether two routes get requests for the same hostname at a listener.
 func (l *listener) share(a, b *Route) bool {
 	as, _ := hostnamesAt(l.host, a.Hostnames)
 	bs, _ := hostnamesAt(l.host, b.Hostnames)
@@ -162,7 +164,7 @@ func (p *publisher) rejects(s *gatewayState, l *listener, route *Route) bool {
 		return false
 	}
 	if l.rejected == nil {
-		// There may be a thousand of its own kind.
+		// There may be a thousand routes of its own kind.
 		if !slices.ContainsFunc(p.routesOf(l.owner, other), func(r *Route) bool { return r.Kind == other }) {
 			return false
 		}

@@ -17,14 +17,14 @@ import (
 
 // reference is one reference of a route to a backend.
 type reference struct {
-	// field is where it is in the spec.
+	// field is its path in the spec.
 	field string
 	*gatewayv1.BackendObjectReference
 }
 
-// eachPlace calls f for each rule of a route and each of its backends, with its field, the
-// filters there, and the reference to the backend, which is nil for a rule. The filters of
-// a GRPCRoute come in the form of an HTTPRoute's, which has room for all of them.
+// eachPlace calls f for each rule of a route and each of its backends, with its field,
+// its filters, and the reference to the backend, which is nil for a rule. It converts the
+// filters of a GRPCRoute to those of an HTTPRoute, which are a superset.
 func eachPlace(route metav1.Object, f visitor) {
 	plain := func(b *gatewayv1.BackendRef) ([]gatewayv1.HTTPRouteFilter, *gatewayv1.BackendObjectReference) {
 		return nil, &b.BackendObjectReference
@@ -60,7 +60,7 @@ func eachPlace(route metav1.Object, f visitor) {
 // visitor is called for a place in a route.
 type visitor func(at string, filters []gatewayv1.HTTPRouteFilter, ref *gatewayv1.BackendObjectReference)
 
-// visit calls f for each of some rules and each of its backends.
+// visit calls f for each rule and each of its backends.
 func visit[R, B any](rules []R, f visitor, rule func(*R) ([]gatewayv1.HTTPRouteFilter, []B), backend func(*B) ([]gatewayv1.HTTPRouteFilter, *gatewayv1.BackendObjectReference)) {
 	for i := range rules {
 		filters, backends := rule(&rules[i])
@@ -72,8 +72,8 @@ func visit[R, B any](rules []R, f visitor, rule func(*R) ([]gatewayv1.HTTPRouteF
 	}
 }
 
-// asHTTP are filters of a GRPCRoute in the form of an HTTPRoute's. They share what they
-// point to.
+// asHTTP converts filters of a GRPCRoute to those of an HTTPRoute. The results share
+// pointers with the originals.
 func asHTTP(filters []gatewayv1.GRPCRouteFilter) []gatewayv1.HTTPRouteFilter {
 	out := make([]gatewayv1.HTTPRouteFilter, len(filters))
 	for i, f := range filters {
@@ -88,7 +88,8 @@ func asHTTP(filters []gatewayv1.GRPCRouteFilter) []gatewayv1.HTTPRouteFilter {
 	return out
 }
 
-// references are all references of a route to backends, those of its filters included.
+// references returns all references of a route to backends, including those of its
+// filters.
 func references(route metav1.Object) []reference {
 	var all []reference
 	eachPlace(route, func(at string, filters []gatewayv1.HTTPRouteFilter, ref *gatewayv1.BackendObjectReference) {
@@ -107,7 +108,7 @@ func references(route metav1.Object) []reference {
 	return all
 }
 
-// extensions are the fields of a route that refer to filters which nobody provides.
+// extensions returns the fields of a route that refer to filters which nobody provides.
 func extensions(route metav1.Object) []string {
 	var fields []string
 	eachPlace(route, func(at string, filters []gatewayv1.HTTPRouteFilter, _ *gatewayv1.BackendObjectReference) {
@@ -120,14 +121,14 @@ func extensions(route metav1.Object) []string {
 	return fields
 }
 
-// ServiceOf is the Service that a reference of a route in a namespace names, and false
-// if it names an object of another kind.
+// ServiceOf returns the Service to which a reference of a route in a namespace refers,
+// and false if it refers to another kind.
 func ServiceOf(ref *gatewayv1.BackendObjectReference, namespace string) (types.NamespacedName, bool) {
 	name := types.NamespacedName{Namespace: string(ptr.Deref(ref.Namespace, gatewayv1.Namespace(namespace))), Name: string(ref.Name)}
 	return name, ptr.Deref(ref.Group, "") == "" && ptr.Deref(ref.Kind, "Service") == "Service"
 }
 
-// Services are the Services that a route refers to, each once.
+// Services returns the distinct Services to which a route refers.
 func (r *Route) Services() []types.NamespacedName {
 	var names []types.NamespacedName
 	seen := map[types.NamespacedName]bool{}
@@ -140,7 +141,7 @@ func (r *Route) Services() []types.NamespacedName {
 	return names
 }
 
-// transportOf is the transport protocol of the requests of a kind of route.
+// transportOf returns the transport protocol of the requests of a kind of route.
 func transportOf(kind gatewayv1.Kind) corev1.Protocol {
 	if kind == UDPRouteKind {
 		return corev1.ProtocolUDP
@@ -154,7 +155,7 @@ type backend struct {
 	port    *corev1.ServicePort
 }
 
-// resolve finds the Service and the port that a reference of a route means.
+// resolve returns the Service and the port to which a reference of a route refers.
 func (p *publisher) resolve(route *Route, ref *gatewayv1.BackendObjectReference) (*backend, *problem) {
 	name, ok := ServiceOf(ref, route.GetNamespace())
 	if !ok {
@@ -200,7 +201,7 @@ func protocolOf(port *corev1.ServicePort) corev1.Protocol {
 	return port.Protocol
 }
 
-// lead makes a reference lead to what it resolved to, or nowhere.
+// lead replaces a reference by one to what it resolved to, or by an unresolved one.
 func lead(ref *gatewayv1.BackendObjectReference, to *backend, why *problem) {
 	ref.Namespace = nil
 	if why != nil {

@@ -15,14 +15,17 @@ import (
 	"github.com/acnodal/epic/pkg/apis/epic"
 )
 
-// BundleVersionAnnotation on a CustomResourceDefinition of the Gateway API is its version.
+// BundleVersionAnnotation on a CustomResourceDefinition of the Gateway API contains its
+// version.
 const BundleVersionAnnotation = "gateway.networking.k8s.io/bundle-version"
 
-// supportedVersion begins the versions of the Gateway API that the connector knows.
+// supportedVersion is the prefix of the versions of the Gateway API that the connector
+// supports.
 const supportedVersion = "v1.6."
 
-// Class returns the status of a GatewayClass; nil if it is not the connector's. Versions
-// are those of the Gateway API's CustomResourceDefinitions, by their names.
+// Class returns the status of a GatewayClass, or nil if it does not belong to the
+// connector. versions holds the versions of the Gateway API's CustomResourceDefinitions,
+// by name.
 func Class(config *Config, class *gatewayv1.GatewayClass, versions map[string]string) *gatewayv1.GatewayClassStatus {
 	if class.Spec.ControllerName != ControllerName {
 		return nil
@@ -46,7 +49,7 @@ func versionVerdict(versions map[string]string) verdict {
 	return v
 }
 
-// groupOf is the service group that a class names, or the connector's own.
+// groupOf returns the service group that a class names, or the connector's default.
 func groupOf(config *Config, class *gatewayv1.GatewayClass) (string, verdict) {
 	var v verdict
 	invalid := string(gatewayv1.GatewayClassReasonInvalidParameters)
@@ -66,7 +69,7 @@ func groupOf(config *Config, class *gatewayv1.GatewayClass) (string, verdict) {
 	return name, v
 }
 
-// knowsGroup refuses a service group that the account may not use.
+// knowsGroup rejects a service group that the account may not use.
 func (c *Config) knowsGroup(name string) verdict {
 	var v verdict
 	switch {
@@ -80,8 +83,8 @@ func (c *Config) knowsGroup(name string) verdict {
 	return v
 }
 
-// Features are the features of the Gateway API that the connector and EPIC support: all
-// but those of service meshes, in order.
+// Features returns the features of the Gateway API that the connector and EPIC support,
+// sorted: all except those of service meshes.
 func Features() []gatewayv1.SupportedFeature {
 	var all []gatewayv1.SupportedFeature
 	for _, f := range features.AllFeatures.UnsortedList() {

@@ -6,7 +6,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// conditions collects the conditions of one thing. Their times are set when they are
+// conditions collects the conditions of one object. Their times are set when they are
 // merged into a status.
 type conditions struct {
 	generation int64
@@ -17,29 +17,28 @@ func (c *conditions) set(kind string, status metav1.ConditionStatus, reason, mes
 	c.list = append(c.list, metav1.Condition{Type: kind, Status: status, Reason: reason, Message: message, ObservedGeneration: c.generation})
 }
 
-// verdict is whether something holds, and why.
+// verdict is whether a condition holds, and why.
 type verdict struct {
 	reason, message string
 	no              bool
 }
 
-// refuse makes it not hold, if it does not hold for no other reason yet.
+// refuse makes the verdict negative, unless it already is.
 func (v *verdict) refuse(reason, message string) {
 	if !v.no {
 		*v = verdict{reason: reason, message: message, no: true}
 	}
 }
 
-// also makes it not hold where another verdict does not, if it does not hold for no other
-// reason yet.
+// also makes the verdict negative if another one is, unless it already is.
 func (v *verdict) also(other verdict) {
 	if other.no {
 		v.refuse(other.reason, other.message)
 	}
 }
 
-// state is the verdict as a condition; yes is its reason where it holds, which the
-// condition's own reason may replace.
+// state adds the verdict as a condition; yes is its reason if it holds, which the
+// verdict's own reason may replace.
 func (c *conditions) state(kind string, v verdict, yes, message string) {
 	switch {
 	case v.no:

@@ -13,7 +13,7 @@ import (
 	epicv1 "github.com/acnodal/epic/pkg/apis/epic/v1"
 )
 
-// Names that tenants write into their own objects.
+// Names in objects written by tenants.
 const (
 	// ControllerName is the controllerName of the GatewayClasses that the connector
 	// serves.
@@ -30,49 +30,53 @@ const (
 	// EdgeAnnotation on a Gateway or a Service has the edge settings of its gateway proxy or
 	// load balancer, as YAML or JSON.
 	EdgeAnnotation = epic.LabelPrefix + "edge"
-	// NodeAddressAnnotation on a Node is the address at which its tunnels end, where
-	// that is not its first internal IP address.
+	// NodeAddressAnnotation on a Node is the address at which its tunnels end, if that is
+	// not its first internal IP address.
 	NodeAddressAnnotation = epic.LabelPrefix + "node-address"
 )
 
-// Names that the connector writes into EPIC's objects.
+// Names in EPIC's objects written by the connector.
 const (
-	// CreatedAnnotation on a GWRoute is when the route was created in the client cluster.
-	// Routes created earlier take precedence.
+	// CreatedAnnotation on a GWRoute is the creation time of the route in the client
+	// cluster. Older routes take precedence.
 	CreatedAnnotation = epic.LabelPrefix + "client-created"
 	// ClientNamespaceAnnotation and ClientNameAnnotation name the object of the client
-	// cluster that a Secret was copied from, or the Service that a load balancer stands for.
+	// cluster from which a Secret was copied, or the Service that a load balancer
+	// represents.
 	ClientNamespaceAnnotation = epic.LabelPrefix + "client-namespace"
 	ClientNameAnnotation      = epic.LabelPrefix + "client-name"
-	// UseLabel on a Secret says who reads it: the operator those whose value is UseProxy.
+	// UseLabel on a Secret defines who reads it: the operator reads those with the value
+	// UseProxy.
 	UseLabel = epic.LabelPrefix + "use"
 	UseProxy = "proxy"
-	// UnresolvedKind is the kind, in EPIC's group, of a backend reference that leads
-	// nowhere. Its name is the reason.
+	// UnresolvedKind is the kind, in EPIC's group, of a backend reference that can't be
+	// resolved. Its name is the reason.
 	UnresolvedKind = "Unresolved"
-	// ClusterUIDKey is the annotation, and on Secrets the label, with the UID of the client
-	// cluster that an object comes from.
+	// ClusterUIDKey is the annotation, and on Secrets the label, with the UID of the
+	// client cluster from which an object comes.
 	ClusterUIDKey = epic.LabelPrefix + "client-cluster-uid"
-	// Finalizer keeps an object of the client cluster until what it published is gone.
+	// Finalizer keeps an object of the client cluster until the objects it published are
+	// deleted.
 	Finalizer = epic.LabelPrefix + "connector"
 )
 
-// Config is what the connector is told.
+// Config is the configuration of the connector.
 type Config struct {
 	// Cluster is the ID of the client cluster, unique in its account.
 	Cluster string
-	// ClusterUID distinguishes client clusters that were given the same ID by mistake. Objects
-	// are not marked with it when it is empty.
+	// ClusterUID distinguishes client clusters that were accidentally given the same ID.
+	// If it is empty, objects are not marked with it.
 	ClusterUID string
 	// Namespace is the account's namespace in EPIC.
 	Namespace string
-	// Group is the service group of everything that names none.
+	// Group is the service group of objects that name none.
 	Group string
-	// Groups are the groups that the account may use; nil while that is not known.
+	// Groups are the groups that the account may use; nil while they are unknown.
 	Groups sets.Set[string]
 }
 
-// meta is the metadata of an EPIC object that stands for an object of the client cluster.
+// meta returns the metadata of an EPIC object that represents an object of the client
+// cluster.
 func (c *Config) meta(name string) metav1.ObjectMeta {
 	m := metav1.ObjectMeta{
 		Namespace: c.Namespace,
@@ -85,21 +89,22 @@ func (c *Config) meta(name string) metav1.ObjectMeta {
 	return m
 }
 
-// ref reports which object of the client cluster an EPIC object stands for.
+// ref returns a reference to the object of the client cluster that an EPIC object
+// represents.
 func (c *Config) ref(o metav1.Object) epicv1.ClientRef {
 	return epicv1.ClientRef{ClusterID: c.Cluster, Namespace: o.GetNamespace(), Name: o.GetName(), UID: string(o.GetUID())}
 }
 
-// OwnerAnnotation is the annotation of a shared gateway proxy or load balancer by
+// OwnerAnnotation returns the annotation of a shared gateway proxy or load balancer by
 // which this cluster owns it.
 func (c *Config) OwnerAnnotation() string { return epic.OwnerAnnotation(c.Cluster) }
 
-// nameOf is the namespaced name of an object.
+// nameOf returns the namespaced name of an object.
 func nameOf(o metav1.Object) types.NamespacedName {
 	return types.NamespacedName{Namespace: o.GetNamespace(), Name: o.GetName()}
 }
 
-// created is how a time of creation travels in an annotation.
+// created formats a creation time for an annotation.
 func created(o metav1.Object) string {
 	return o.GetCreationTimestamp().UTC().Format(time.RFC3339)
 }

@@ -11,11 +11,11 @@ import (
 	epicv1 "github.com/acnodal/epic/pkg/apis/epic/v1"
 )
 
-// maxEdgeText is more than any settings that EPIC accepts.
+// maxEdgeText exceeds the size of any settings that EPIC accepts.
 const maxEdgeText = 64 << 10
 
-// edgeOf returns the edge settings that an object asks for in its annotation, nil if it has
-// none. EPIC checks what they say.
+// edgeOf returns the edge settings in an object's annotation, or nil if it has none. EPIC
+// validates them.
 func edgeOf(o metav1.Object) (*epicv1.EdgeSpec, error) {
 	text := o.GetAnnotations()[EdgeAnnotation]
 	if text == "" {

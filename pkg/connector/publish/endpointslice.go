@@ -18,14 +18,14 @@ import (
 	"github.com/acnodal/epic/pkg/endpoints"
 )
 
-// ServiceOfSlice is the Service that an EndpointSlice belongs to; its name is empty if
-// the slice names none.
+// ServiceOfSlice returns the Service to which an EndpointSlice belongs; its name is empty
+// if the slice names none.
 func ServiceOfSlice(slice *discoveryv1.EndpointSlice) types.NamespacedName {
 	return types.NamespacedName{Namespace: slice.Namespace, Name: slice.Labels[discoveryv1.LabelServiceName]}
 }
 
-// EndpointSlice publishes an EndpointSlice; nil if no route of the connector's leads to
-// its Service.
+// EndpointSlice publishes an EndpointSlice, or returns nil if no route of the connector
+// leads to its Service.
 func EndpointSlice(config *Config, view View, slice *discoveryv1.EndpointSlice) *epicv1.GWEndpointSlice {
 	name := ServiceOfSlice(slice)
 	service := view.Service(name)
@@ -48,7 +48,7 @@ func EndpointSlice(config *Config, view View, slice *discoveryv1.EndpointSlice) 
 	out.Spec.Endpoints = []discoveryv1.Endpoint{}
 	for i := range slice.Endpoints {
 		e := slice.Endpoints[i].DeepCopy()
-		// Which pod it is nobody needs to know there.
+		// EPIC does not need to know which pod it is.
 		e.TargetRef, e.DeprecatedTopology = nil, nil
 		out.Spec.Endpoints = append(out.Spec.Endpoints, *e)
 		if e.NodeName == nil {
@@ -64,7 +64,8 @@ func EndpointSlice(config *Config, view View, slice *discoveryv1.EndpointSlice) 
 	return out
 }
 
-// leadsTo reports whether a route that a Gateway of the connector's takes leads to a Service.
+// leadsTo reports whether a route that is accepted by a Gateway of the connector leads to
+// a Service.
 func (p *publisher) leadsTo(service types.NamespacedName) bool {
 	for _, route := range p.view.RoutesTo(service) {
 		if route.GetDeletionTimestamp() != nil {
@@ -79,7 +80,8 @@ func (p *publisher) leadsTo(service types.NamespacedName) bool {
 	return false
 }
 
-// servicePorts reports which port of a slice serves each port of its Service.
+// servicePorts returns the mapping from each port of a Service to the port of a slice
+// that serves it.
 func servicePorts(service *corev1.Service) string {
 	var entries []string
 	for i := range service.Spec.Ports {
@@ -91,7 +93,7 @@ func servicePorts(service *corev1.Service) string {
 	return strings.Join(entries, ",")
 }
 
-// slicePort is a port of a slice, with the application protocol that its Service gives it.
+// slicePort returns a port of a slice, with the application protocol set in its Service.
 func slicePort(service *corev1.Service, port *discoveryv1.EndpointPort) discoveryv1.EndpointPort {
 	out := *port.DeepCopy()
 	if out.AppProtocol != nil {
@@ -105,8 +107,8 @@ func slicePort(service *corev1.Service, port *discoveryv1.EndpointPort) discover
 	return out
 }
 
-// NodeAddress is the address at which a node's tunnels end: the one that its annotation
-// names, or its first internal address, or its first external one.
+// NodeAddress returns the address at which a node's tunnels end: the one in its
+// annotation, or its first internal address, or its first external one.
 func NodeAddress(node *corev1.Node) (netip.Addr, bool) {
 	if node == nil {
 		return netip.Addr{}, false

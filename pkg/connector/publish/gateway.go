@@ -20,41 +20,41 @@ import (
 	epicv1 "github.com/acnodal/epic/pkg/apis/epic/v1"
 )
 
-// Remote is what EPIC has for one object of the client cluster.
+// Remote is the state in EPIC for one object of the client cluster.
 type Remote struct {
-	// Proxy is its gateway proxy; nil if there is none.
+	// Proxy is its gateway proxy, or nil if there is none.
 	Proxy *epicv1.GWProxy
-	// LoadBalancer is its load balancer; nil if there is none.
+	// LoadBalancer is its load balancer, or nil if there is none.
 	LoadBalancer *epicv1.LoadBalancer
-	// Refused is why EPIC refused the last write of the object; empty if it did not.
+	// Refused is why EPIC refused the last write of the object; empty if it was accepted.
 	Refused Refusal
 }
 
-// Refusal is an answer of EPIC's that only a change of the object can turn.
+// Refusal is an error from EPIC that persists until the object is changed.
 type Refusal struct {
-	// Reason is one word of the Gateway API for a condition.
+	// Reason is a reason of the Gateway API for a condition.
 	Reason string
-	// Message is EPIC's text.
+	// Message is the error text from EPIC.
 	Message string
 }
 
-// GatewayResult is what a Gateway with its ListenerSets becomes.
+// GatewayResult is the result for a Gateway with its ListenerSets.
 type GatewayResult struct {
-	// Proxy is the gateway proxy that should exist. When nil, none should be created, and
-	// one that is there stays as it is.
+	// Proxy is the gateway proxy that should exist. If it is nil, none should be created,
+	// and an existing one stays unchanged.
 	Proxy *epicv1.GWProxy
-	// Secrets are what its listeners need in EPIC.
+	// Secrets are the Secrets that its listeners need in EPIC.
 	Secrets []*corev1.Secret
-	// ServiceAccount stands for the Gateway's infrastructure in the client cluster.
+	// ServiceAccount represents the Gateway's infrastructure in the client cluster.
 	ServiceAccount *corev1.ServiceAccount
 	// Status is the part of the Gateway's status that the connector sets.
 	Status gatewayv1.GatewayStatus
-	// ListenerSets are the same for each ListenerSet that refers to it.
+	// ListenerSets is the equivalent for each ListenerSet that refers to the Gateway.
 	ListenerSets map[types.NamespacedName]gatewayv1.ListenerSetStatus
 }
 
-// ProxyName is the name of a Gateway's proxy: its UID, or the key under which several
-// clusters share it.
+// ProxyName returns the name of a Gateway's proxy: its UID, or the key under which
+// several clusters share it.
 func ProxyName(gateway metav1.Object) string {
 	if key := gateway.GetAnnotations()[SharingKeyAnnotation]; key != "" {
 		return key
@@ -62,7 +62,7 @@ func ProxyName(gateway metav1.Object) string {
 	return string(gateway.GetUID())
 }
 
-// Gateway publishes a Gateway; nil if the connector does not serve it.
+// Gateway publishes a Gateway, or returns nil if the connector does not serve it.
 func Gateway(config *Config, view View, gateway *gatewayv1.Gateway, remote Remote) *GatewayResult {
 	p := newPublisher(config, view)
 	s := p.state(nameOf(gateway))
@@ -126,7 +126,7 @@ func (p *publisher) acceptGateway(s *gatewayState) {
 	}
 }
 
-// addresses are those that a Gateway asks for, by family.
+// addresses returns the addresses that a Gateway requests, by family.
 func (s *gatewayState) addresses() (v4, v6 []netip.Addr, bad []string) {
 	for _, a := range s.gateway.Spec.Addresses {
 		if a.Value == "" {
@@ -145,7 +145,7 @@ func (s *gatewayState) addresses() (v4, v6 []netip.Addr, bad []string) {
 	return v4, v6, bad
 }
 
-// unusableAddress refuses addresses that no gateway proxy can have.
+// unusableAddress rejects addresses that no gateway proxy can have.
 func (s *gatewayState) unusableAddress() verdict {
 	var v verdict
 	v4, v6, bad := s.addresses()
@@ -167,8 +167,8 @@ func addressText(all []netip.Addr) string {
 	return strings.Join(text, ", ")
 }
 
-// proxy is the gateway proxy of a Gateway. A Gateway that has none yet gets none until it
-// has a listener that can be used.
+// proxy returns the gateway proxy of a Gateway. A Gateway without one gets none until it
+// has a usable listener.
 func (p *publisher) proxy(s *gatewayState, now *epicv1.GWProxy) *epicv1.GWProxy {
 	gateway := s.gateway
 	proxy := &epicv1.GWProxy{
@@ -182,7 +182,7 @@ func (p *publisher) proxy(s *gatewayState, now *epicv1.GWProxy) *epicv1.GWProxy 
 	}
 	proxy.Spec.ClientRef = p.config.ref(gateway)
 	proxy.Spec.DisplayName = gateway.Name
-	// A Gateway whose settings can't be read is not accepted, and comes here no more.
+	// A Gateway with unreadable settings is not accepted, and does not get here.
 	proxy.Spec.Edge, _ = edgeOf(gateway)
 	v4, v6, _ := s.addresses()
 	switch {
@@ -195,10 +195,11 @@ func (p *publisher) proxy(s *gatewayState, now *epicv1.GWProxy) *epicv1.GWProxy 
 		proxy.Spec.PublicAddress = v4[0].String()
 	}
 	if now != nil {
-		// An address never changes; the status says if it is not the one asked for.
+		// An address never changes; the status reports if it is not the requested one.
 		proxy.Spec.PublicAddress, proxy.Spec.AltAddress = now.Spec.PublicAddress, cmp.Or(now.Spec.AltAddress, proxy.Spec.AltAddress)
 		if gateway.Annotations[SharingKeyAnnotation] != "" {
-			// Neither does the service group, and another cluster may have chosen it.
+			// The service group never changes either, and another cluster may have chosen
+			// it.
 			proxy.Labels[epic.OwningLBServiceGroupLabel] = cmp.Or(now.Labels[epic.OwningLBServiceGroupLabel], s.group)
 		}
 	}
@@ -216,7 +217,7 @@ func (p *publisher) proxy(s *gatewayState, now *epicv1.GWProxy) *epicv1.GWProxy 
 		if now == nil {
 			return nil
 		}
-		// It keeps its address, and serves nothing.
+		// It keeps its address and serves nothing.
 		spec.Listeners = []gatewayv1.Listener{{Name: "none", Port: 1, Protocol: epic.GroupName + "/none"}}
 	}
 	spec.TLS = p.publishedTLS(s)
@@ -224,7 +225,7 @@ func (p *publisher) proxy(s *gatewayState, now *epicv1.GWProxy) *epicv1.GWProxy 
 	return proxy
 }
 
-// published is the listener as the gateway proxy has it.
+// published returns the listener in the form for the gateway proxy.
 func (l *listener) published() gatewayv1.Listener {
 	out := gatewayv1.Listener{
 		Name: l.merged, Port: l.Port, Protocol: l.Protocol,
@@ -252,7 +253,7 @@ func secretRef(name string) gatewayv1.SecretObjectReference {
 	return gatewayv1.SecretObjectReference{Group: ptr.To[gatewayv1.Group](""), Kind: ptr.To[gatewayv1.Kind]("Secret"), Name: gatewayv1.ObjectName(name)}
 }
 
-// publishedTLS is how the gateway proxy checks certificates of clients.
+// publishedTLS returns how the gateway proxy validates client certificates.
 func (p *publisher) publishedTLS(s *gatewayState) *gatewayv1.GatewayTLSConfig {
 	if s.gateway.Spec.TLS == nil || s.gateway.Spec.TLS.Frontend == nil {
 		return nil
@@ -265,8 +266,8 @@ func (p *publisher) publishedTLS(s *gatewayState) *gatewayv1.GatewayTLSConfig {
 	return &gatewayv1.GatewayTLSConfig{Frontend: out}
 }
 
-// publishedValidation names the authorities by their names in EPIC. Where none can be
-// used, no listener is served that would ask for them.
+// publishedValidation refers to the authorities by their names in EPIC. If none can be
+// used, no listener that requires them is served.
 func (p *publisher) publishedValidation(s *gatewayState, c gatewayv1.TLSConfig) gatewayv1.TLSConfig {
 	if c.Validation == nil {
 		return gatewayv1.TLSConfig{}
@@ -282,7 +283,7 @@ func (p *publisher) publishedValidation(s *gatewayState, c gatewayv1.TLSConfig) 
 	return gatewayv1.TLSConfig{Validation: out}
 }
 
-// clientCertificate is the certificate that a Gateway shows to backends.
+// clientCertificate returns the certificate that a Gateway presents to backends.
 func (p *publisher) clientCertificate(s *gatewayState) (string, *problem) {
 	if s.gateway.Spec.TLS == nil || s.gateway.Spec.TLS.Backend == nil || s.gateway.Spec.TLS.Backend.ClientCertificateRef == nil {
 		return "", nil
@@ -291,7 +292,7 @@ func (p *publisher) clientCertificate(s *gatewayState) (string, *problem) {
 		string(gatewayv1.GatewayReasonInvalidClientCertificateRef))
 }
 
-// backendCertificate puts the certificate that the Gateway shows to backends into its
+// backendCertificate sets the certificate that the Gateway presents to backends in its
 // proxy.
 func (p *publisher) backendCertificate(s *gatewayState, proxy *epicv1.GWProxy) {
 	name, _ := p.clientCertificate(s)
@@ -305,8 +306,8 @@ func (p *publisher) backendCertificate(s *gatewayState, proxy *epicv1.GWProxy) {
 	spec.TLS.Backend = &gatewayv1.GatewayBackendTLS{ClientCertificateRef: ptr.To(secretRef(name))}
 }
 
-// infrastructure gives an object that stands for a Gateway the labels and annotations
-// that the Gateway asks for. EPIC's own are not the tenant's to give.
+// infrastructure sets the labels and annotations that a Gateway requests on an object
+// that represents it. Tenants can't set EPIC's own.
 func infrastructure(gateway *gatewayv1.Gateway, o metav1.Object) {
 	labels, annotations := o.GetLabels(), o.GetAnnotations()
 	if labels == nil {
@@ -333,8 +334,8 @@ func infrastructure(gateway *gatewayv1.Gateway, o metav1.Object) {
 	o.SetAnnotations(annotations)
 }
 
-// serviceAccount stands for a Gateway in its namespace, so tools which look there for
-// what runs it find its labels. Nothing runs as it.
+// serviceAccount returns an object that represents a Gateway in its namespace, so tools
+// that look there for its infrastructure find its labels. No pod uses it.
 func serviceAccount(gateway *gatewayv1.Gateway) *corev1.ServiceAccount {
 	account := &corev1.ServiceAccount{
 		TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "ServiceAccount"},
@@ -351,7 +352,8 @@ func serviceAccount(gateway *gatewayv1.Gateway) *corev1.ServiceAccount {
 	return account
 }
 
-// serviceAccountName is a Gateway's name and its class, as the Gateway API recommends.
+// serviceAccountName consists of a Gateway's name and its class, as the Gateway API
+// recommends.
 func serviceAccountName(gateway *gatewayv1.Gateway) string {
 	name := gateway.Name + "-" + string(gateway.Spec.GatewayClassName)
 	if len(name) <= validation.DNS1123SubdomainMaxLength {
@@ -360,15 +362,15 @@ func serviceAccountName(gateway *gatewayv1.Gateway) string {
 	return epic.NameLabel(name)
 }
 
-// published is whether a Gateway is published, and served by proxies.
+// published describes whether a Gateway is published, and served by proxies.
 type published struct {
 	verdict
-	// each is set if only what EPIC's proxies have is in doubt: then EPIC's report of each
-	// listener counts for that listener.
+	// each is set if only the state of EPIC's proxies is in doubt: then EPIC's report for
+	// each listener decides.
 	each bool
 }
 
-// publishedState is what EPIC says of a Gateway's proxy.
+// publishedState returns EPIC's report on a Gateway's proxy.
 func publishedState(s *gatewayState, remote Remote) published {
 	var v published
 	pending := string(gatewayv1.GatewayReasonPending)
@@ -403,16 +405,16 @@ func publishedState(s *gatewayState, remote Remote) published {
 	return v
 }
 
-// stays reports whether a Gateway counts as programmed though its proxies do not have the
-// newest configuration yet: it was programmed, has not changed since, and what is under
-// way is a change of a route.
+// stays reports whether a Gateway counts as programmed although its proxies do not have
+// the newest configuration yet: it was programmed, has not changed since, and a change of
+// a route is in progress.
 func (s *gatewayState) stays(c metav1.Condition) bool {
 	was := programmed(s.gateway.Status.Conditions, s.gateway.Generation)
 	return c.Reason == string(gatewayv1.GatewayReasonPending) && was.Status == metav1.ConditionTrue && was.ObservedGeneration == s.gateway.Generation
 }
 
-// programmed is the condition by which EPIC indicates that proxies are configured, if it is
-// about the present generation.
+// programmed returns the condition by which EPIC reports that proxies are configured, if
+// it refers to the current generation.
 func programmed(list []metav1.Condition, generation int64) metav1.Condition {
 	for _, c := range list {
 		if c.Type == string(gatewayv1.GatewayConditionProgrammed) && (c.ObservedGeneration == 0 || c.ObservedGeneration >= generation) {

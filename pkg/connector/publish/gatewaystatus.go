@@ -12,7 +12,7 @@ import (
 	epicv1 "github.com/acnodal/epic/pkg/apis/epic/v1"
 )
 
-// gatewayStatus is the status of a Gateway whose routes are attached.
+// gatewayStatus returns the status of a Gateway whose routes are attached.
 func (p *publisher) gatewayStatus(s *gatewayState, published published, proxy *epicv1.GWProxy) gatewayv1.GatewayStatus {
 	status := gatewayv1.GatewayStatus{AttachedListenerSets: ptr.To[int32](0)}
 	if proxy != nil && !s.accepted.no {
@@ -98,7 +98,7 @@ func anyUsable(all []*listener) bool {
 	return false
 }
 
-// insecure reports whether a Gateway lets clients in whose certificates are not valid.
+// insecure reports whether a Gateway admits clients without a valid certificate.
 func insecure(gateway *gatewayv1.Gateway) bool {
 	if gateway.Spec.TLS == nil || gateway.Spec.TLS.Frontend == nil {
 		return false
@@ -115,7 +115,7 @@ func insecure(gateway *gatewayv1.Gateway) bool {
 	return lax(&frontend.Default)
 }
 
-// conditions are those of a listener.
+// conditions returns the conditions of a listener.
 func (l *listener) conditions(generation int64, published published) []metav1.Condition {
 	c := conditions{generation: generation}
 	accepted, resolved, conflicted := l.verdicts()
@@ -134,7 +134,7 @@ func (l *listener) conditions(generation int64, published published) []metav1.Co
 	return c.list
 }
 
-// programmed is whether the proxies serve a listener.
+// programmed returns whether the proxies serve a listener.
 func (l *listener) programmed(published published) verdict {
 	invalid := string(gatewayv1.ListenerReasonInvalid)
 	switch {
@@ -159,13 +159,13 @@ func (l *listener) programmed(published published) verdict {
 	return verdict{}
 }
 
-// valid reports whether nothing is wrong with a listener.
+// valid reports whether a listener has no problem.
 func (l *listener) valid() bool {
 	accepted, resolved, conflicted := l.verdicts()
 	return !accepted.no && !resolved.no && !conflicted.no
 }
 
-// verdict is whether a ListenerSet is accepted.
+// verdict returns whether a ListenerSet is accepted.
 func (s *setState) verdict() verdict {
 	if s.allowed.no {
 		return s.allowed
@@ -186,7 +186,7 @@ func (s *setState) verdict() verdict {
 	}
 }
 
-// setStatus is the status of a ListenerSet whose Gateway's routes are attached.
+// setStatus returns the status of a ListenerSet whose Gateway's routes are attached.
 func setStatus(s *gatewayState, set *setState, published published) gatewayv1.ListenerSetStatus {
 	var status gatewayv1.ListenerSetStatus
 	c := conditions{generation: set.set.Generation}
@@ -216,5 +216,5 @@ func setStatus(s *gatewayState, set *setState, published published) gatewayv1.Li
 	return status
 }
 
-// parentNotProgrammed is a reason that the Gateway API names, and has no constant for.
+// parentNotProgrammed is a reason that the Gateway API defines without a constant.
 const parentNotProgrammed = "ParentNotProgrammed"

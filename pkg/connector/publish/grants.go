@@ -6,19 +6,20 @@ import (
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 )
 
-// from is who refers to an object.
+// from identifies a referring object.
 type from struct {
 	kind      gatewayv1.Kind
 	namespace string
 }
 
-// object is what somebody refers to.
+// object identifies the object of a reference.
 type object struct {
 	group, kind, namespace, name string
 }
 
-// permits reports whether somebody may refer to an object: it is in its own namespace, or a
-// ReferenceGrant there says so. Whoever refers is of the Gateway API's group.
+// permits reports whether a reference is permitted: the object is in the same namespace,
+// or a ReferenceGrant in its namespace permits it. The referring kind is in the Gateway
+// API's group.
 func permits(view View, f from, to object) bool {
 	if f.namespace == to.namespace {
 		return true

@@ -9,10 +9,10 @@ import (
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 )
 
-// The functions below name the objects with certificates that an object refers to, as
-// KIND/NAMESPACE/NAME, so a change of one of them finds those that it concerns.
+// Keys of the objects with certificates to which an object refers, as
+// KIND/NAMESPACE/NAME, to find the objects affected by a change.
 
-// HolderKey is the key of an object with certificates.
+// HolderKey returns the key of an object with certificates.
 func HolderKey(kind, namespace, name string) string { return kind + "/" + namespace + "/" + name }
 
 func secretKeys(namespace string, refs []gatewayv1.SecretObjectReference) []string {
@@ -24,7 +24,7 @@ func secretKeys(namespace string, refs []gatewayv1.SecretObjectReference) []stri
 	return keys
 }
 
-// HoldersOf are those of a Gateway.
+// HoldersOf returns the keys for a Gateway.
 func HoldersOf(gateway *gatewayv1.Gateway) []string {
 	var keys []string
 	for i := range gateway.Spec.Listeners {
@@ -54,7 +54,7 @@ func HoldersOf(gateway *gatewayv1.Gateway) []string {
 	return unique(keys)
 }
 
-// HoldersOfSet are those of a ListenerSet.
+// HoldersOfSet returns the keys for a ListenerSet.
 func HoldersOfSet(set *gatewayv1.ListenerSet) []string {
 	var keys []string
 	for i := range set.Spec.Listeners {
@@ -65,7 +65,7 @@ func HoldersOfSet(set *gatewayv1.ListenerSet) []string {
 	return unique(keys)
 }
 
-// HoldersOfPolicy are those of a BackendTLSPolicy.
+// HoldersOfPolicy returns the keys for a BackendTLSPolicy.
 func HoldersOfPolicy(policy *gatewayv1.BackendTLSPolicy) []string {
 	var keys []string
 	for _, ref := range policy.Spec.Validation.CACertificateRefs {

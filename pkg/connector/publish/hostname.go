@@ -8,9 +8,9 @@ import (
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 )
 
-// matchesHost reports whether every name that b stands for is one that a stands for. Either
-// may begin with a wildcard label, and an empty one stands for all names. A wildcard
-// stands for one label or more, never for none.
+// matchesHost reports whether a matches every name that b matches. Either may begin with
+// a wildcard label, and an empty one matches all names. A wildcard matches one or more
+// labels, never zero.
 func matchesHost(a, b string) bool {
 	switch {
 	case a == "" || a == b:
@@ -22,10 +22,10 @@ func matchesHost(a, b string) bool {
 	return wildcard && len(b) > len(suffix) && strings.HasSuffix(b, suffix)
 }
 
-// hostsMeet reports whether there is a name that both stand for.
+// hostsMeet reports whether a name exists that both match.
 func hostsMeet(a, b string) bool { return matchesHost(a, b) || matchesHost(b, a) }
 
-// meet is the narrower one of two hostnames that meet.
+// meet returns the narrower one of two hostnames that meet.
 func meet(a, b string) string {
 	if matchesHost(a, b) {
 		return b
@@ -33,8 +33,8 @@ func meet(a, b string) string {
 	return a
 }
 
-// hostnamesAt are the names for which a route gets requests at a listener, and false if
-// there is none. A route without hostnames takes the listener's.
+// hostnamesAt returns the names for which a route gets requests at a listener, and false
+// if there is none. A route without hostnames uses the listener's.
 func hostnamesAt(listener string, route []gatewayv1.Hostname) ([]string, bool) {
 	if len(route) == 0 {
 		return []string{listener}, true

@@ -19,30 +19,31 @@ import (
 // listener is one listener of a Gateway or of a ListenerSet that is attached to it.
 type listener struct {
 	gatewayv1.Listener
-	// owner has the listener in its spec.
+	// owner is the object that contains the listener in its spec.
 	owner Parent
-	// merged is its name among all listeners of the Gateway, and in the gateway proxy.
+	// merged is its unique name among all listeners of the Gateway, and in the gateway
+	// proxy.
 	merged gatewayv1.SectionName
 	host   string
 	// kinds are the kinds of routes that may attach.
 	kinds []gatewayv1.RouteGroupKind
 
 	accepted, resolved, conflicted verdict
-	// reported is what EPIC reports of it.
+	// reported is EPIC's report on it.
 	reported reported
-	// overlaps says with which listeners it shares names.
+	// overlaps names the listeners with which it shares hostnames.
 	overlaps string
-	// certificates are the names in EPIC of those of its Secrets that can be used.
+	// certificates are the names in EPIC of its usable Secrets.
 	certificates []string
-	// frontend is why not all authorities of its clients' certificates can be used.
+	// frontend is why not all authorities of its client certificates can be used.
 	frontend *problem
 	// routes are the routes that are attached.
 	routes []*Route
-	// rejected are those of them that another kind of route has priority over.
+	// rejected holds those over which another kind of route has priority.
 	rejected map[*Route]bool
 }
 
-// terminates reports whether the listener ends its clients' TLS sessions.
+// terminates reports whether the listener terminates TLS.
 func (l *listener) terminates() bool {
 	switch l.Protocol {
 	case gatewayv1.HTTPSProtocolType:
@@ -57,12 +58,12 @@ func (l *listener) terminates() bool {
 // usable reports whether the listener is part of the gateway proxy.
 func (l *listener) usable() bool { return !l.accepted.no && !l.conflicted.no }
 
-// serves reports whether the listener can answer requests.
+// serves reports whether the listener can serve requests.
 func (l *listener) serves() bool {
 	return l.usable() && (!l.terminates() || len(l.certificates) > 0)
 }
 
-// attached is how many routes are attached to the listener.
+// attached returns the number of routes attached to the listener.
 func (l *listener) attached() int32 {
 	var n int32
 	for _, r := range l.routes {
@@ -73,7 +74,7 @@ func (l *listener) attached() int32 {
 	return n
 }
 
-// ownListeners are the listeners of a Gateway itself.
+// ownListeners returns the listeners of a Gateway itself.
 func ownListeners(gateway *gatewayv1.Gateway) []*listener {
 	all := make([]*listener, 0, len(gateway.Spec.Listeners))
 	for i := range gateway.Spec.Listeners {
@@ -83,7 +84,7 @@ func ownListeners(gateway *gatewayv1.Gateway) []*listener {
 	return all
 }
 
-// setListeners are the listeners of a ListenerSet.
+// setListeners returns the listeners of a ListenerSet.
 func setListeners(set *gatewayv1.ListenerSet) []*listener {
 	all := make([]*listener, 0, len(set.Spec.Listeners))
 	for i := range set.Spec.Listeners {
@@ -103,11 +104,12 @@ func newListener(l gatewayv1.Listener, owner Parent, merged gatewayv1.SectionNam
 	return n
 }
 
-// maxSectionName is how long the name of a listener may be.
+// maxSectionName is the maximum length of a listener name.
 const maxSectionName = 253
 
-// mergedName names the listener of a ListenerSet among all listeners of its Gateway. The
-// digest keeps the names of two sets apart, and those of a set from the Gateway's own.
+// mergedName returns the name of a ListenerSet's listener among all listeners of its
+// Gateway. The digest prevents conflicts between the names of two sets, and between those
+// of a set and the Gateway's own.
 func mergedName(set *gatewayv1.ListenerSet, name gatewayv1.SectionName) gatewayv1.SectionName {
 	whole := fmt.Sprintf("set.%s.%s.%s", set.Namespace, set.Name, name)
 	sum := sha256.Sum256([]byte(set.Namespace + "/" + set.Name + "/" + string(name)))
@@ -118,8 +120,8 @@ func mergedName(set *gatewayv1.ListenerSet, name gatewayv1.SectionName) gatewayv
 	return gatewayv1.SectionName(whole + suffix)
 }
 
-// kindsFor are the kinds of routes that a protocol carries; empty if the protocol is not
-// supported.
+// kindsFor returns the kinds of routes that a protocol supports; empty if the protocol is
+// not supported.
 func kindsFor(protocol gatewayv1.ProtocolType) []gatewayv1.Kind {
 	switch protocol {
 	case gatewayv1.HTTPProtocolType, gatewayv1.HTTPSProtocolType:
@@ -134,7 +136,7 @@ func kindsFor(protocol gatewayv1.ProtocolType) []gatewayv1.Kind {
 	return nil
 }
 
-// setKinds finds which kinds of routes may attach.
+// setKinds determines which kinds of routes may attach.
 func (l *listener) setKinds() {
 	supported := kindsFor(l.Protocol)
 	if len(supported) == 0 {
@@ -169,7 +171,7 @@ func (l *listener) allowsKind(kind gatewayv1.Kind) bool {
 	return slices.ContainsFunc(l.kinds, func(k gatewayv1.RouteGroupKind) bool { return k.Kind == kind })
 }
 
-// list is words for people.
+// list joins words for people.
 func list[T ~string](words []T) string {
 	text := make([]string, len(words))
 	for i, w := range words {
@@ -181,7 +183,7 @@ func list[T ~string](words []T) string {
 	return strings.Join(text, ", ")
 }
 
-// transport is the protocol below a listener's.
+// transport returns the transport protocol of a listener's protocol.
 func transport(protocol gatewayv1.ProtocolType) gatewayv1.ProtocolType {
 	if protocol == gatewayv1.UDPProtocolType {
 		return gatewayv1.UDPProtocolType
@@ -189,7 +191,7 @@ func transport(protocol gatewayv1.ProtocolType) gatewayv1.ProtocolType {
 	return gatewayv1.TCPProtocolType
 }
 
-// clash is why two listeners can't both be served; empty if they can. A request must
+// clash returns why two listeners can't both be served; empty if they can. A request must
 // belong to one of them, by its port, transport protocol and hostname.
 func clash(a, b *listener) string {
 	if a.Port != b.Port || transport(a.Protocol) != transport(b.Protocol) {
@@ -210,7 +212,7 @@ func clash(a, b *listener) string {
 }
 
 // settleConflicts marks the listeners of one owner that conflict with one that takes
-// precedence, and then those that conflict with each other: of these none is served.
+// precedence, and then those that conflict with each other, none of which is served.
 func settleConflicts(before, own []*listener) {
 	for _, l := range own {
 		for _, other := range before {
@@ -233,8 +235,8 @@ func settleConflicts(before, own []*listener) {
 	}
 }
 
-// conflict refuses the listener if there is a reason. Nothing is said of the other
-// listener, which may be another team's.
+// conflict refuses the listener if there is a reason. It does not name the other
+// listener, which may belong to another team.
 func (l *listener) conflict(reason string) {
 	if reason != "" && !l.accepted.no {
 		l.conflicted.refuse(reason, fmt.Sprintf("another listener of the Gateway uses port %d for %s%s: change the port or the hostname",
@@ -273,7 +275,7 @@ func (l *listener) overlap() {
 		"an HTTP client that reuses its connection for a name of the other listener gets the status 421", l.Port)
 }
 
-// tooMany refuses the listeners of ListenerSets that a gateway proxy has no room for.
+// tooMany refuses the listeners of ListenerSets that exceed the limit of a gateway proxy.
 func tooMany(usable *int, own []*listener) {
 	for _, l := range own {
 		if !l.usable() {

@@ -10,12 +10,12 @@ import (
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 )
 
-// The functions below put what the connector sets into a status that others write, too.
-// They change the status in place and keep what is not the connector's: conditions of
-// other types, and entries of other controllers.
+// Functions that merge the connector's part into a status that others also write. They
+// change the status in place and keep what does not belong to the connector: conditions
+// of other types, and entries of other controllers.
 
-// owned are the types of conditions that the connector sets, and removes when it has
-// nothing to say.
+// owned lists the types of conditions that the connector sets, and removes if it has
+// nothing to report.
 var owned = []string{
 	string(gatewayv1.GatewayConditionAccepted), string(gatewayv1.GatewayConditionProgrammed), string(gatewayv1.GatewayConditionResolvedRefs),
 	string(gatewayv1.GatewayConditionInsecureFrontendValidationMode), string(gatewayv1.ListenerConditionConflicted),
@@ -23,9 +23,8 @@ var owned = []string{
 	string(gatewayv1.GatewayClassConditionStatusSupportedVersion), ConditionProxiesProgrammed,
 }
 
-// MergeConditions puts conditions among those that are there. A time of transition
-// changes with the status of its condition only, and what is known of a later generation
-// stays.
+// MergeConditions merges conditions into existing ones. A transition time only changes
+// with the status of its condition, and conditions of a later generation are kept.
 func MergeConditions(now *[]metav1.Condition, want []metav1.Condition, at metav1.Time) {
 	for _, c := range want {
 		i := slices.IndexFunc(*now, func(have metav1.Condition) bool { return have.Type == c.Type })
@@ -46,20 +45,20 @@ func MergeConditions(now *[]metav1.Condition, want []metav1.Condition, at metav1
 	})
 }
 
-// merged is what MergeConditions makes of conditions, which stay as they are.
+// merged returns the result of MergeConditions without changing its input.
 func merged(have, want []metav1.Condition, at metav1.Time) []metav1.Condition {
 	have = slices.Clone(have)
 	MergeConditions(&have, want, at)
 	return have
 }
 
-// MergeClass puts the connector's part into the status of a GatewayClass.
+// MergeClass merges the connector's part into the status of a GatewayClass.
 func MergeClass(now *gatewayv1.GatewayClassStatus, want *gatewayv1.GatewayClassStatus, at metav1.Time) {
 	MergeConditions(&now.Conditions, want.Conditions, at)
 	now.SupportedFeatures = want.SupportedFeatures
 }
 
-// MergeGateway puts the connector's part into the status of a Gateway.
+// MergeGateway merges the connector's part into the status of a Gateway.
 func MergeGateway(now *gatewayv1.GatewayStatus, want *gatewayv1.GatewayStatus, at metav1.Time) {
 	MergeConditions(&now.Conditions, want.Conditions, at)
 	now.Addresses = want.Addresses
@@ -69,7 +68,7 @@ func MergeGateway(now *gatewayv1.GatewayStatus, want *gatewayv1.GatewayStatus, a
 	})
 }
 
-// MergeListenerSet puts the connector's part into the status of a ListenerSet.
+// MergeListenerSet merges the connector's part into the status of a ListenerSet.
 func MergeListenerSet(now *gatewayv1.ListenerSetStatus, want *gatewayv1.ListenerSetStatus, at metav1.Time) {
 	MergeConditions(&now.Conditions, want.Conditions, at)
 	now.Listeners = mergeListeners(now.Listeners, want.Listeners, at, func(l *gatewayv1.ListenerEntryStatus) (gatewayv1.SectionName, *[]metav1.Condition) {
@@ -77,8 +76,8 @@ func MergeListenerSet(now *gatewayv1.ListenerSetStatus, want *gatewayv1.Listener
 	})
 }
 
-// mergeListeners returns the listeners that are wanted, with the conditions that others set
-// on those that are there.
+// mergeListeners returns the wanted listeners, with the conditions that others set on
+// existing ones.
 func mergeListeners[T any](now, want []T, at metav1.Time, read func(*T) (gatewayv1.SectionName, *[]metav1.Condition)) []T {
 	out := slices.Clone(want)
 	for i := range out {
@@ -94,36 +93,36 @@ func mergeListeners[T any](now, want []T, at metav1.Time, read func(*T) (gateway
 	return out
 }
 
-// maxParents is how many parents, or ancestors, a status has room for.
+// maxParents is the maximum number of parents, or ancestors, in a status.
 const (
 	maxParents   = 32
 	maxAncestors = 16
 )
 
-// MergeRoute puts the connector's entries into the status of a route, and removes those
-// of the connector's that it has no longer.
+// MergeRoute merges the connector's entries into the status of a route, and removes those
+// that no longer apply.
 func MergeRoute(now *gatewayv1.RouteStatus, want []gatewayv1.RouteParentStatus, at metav1.Time) {
 	now.Parents = mergeEntries(now.Parents, want, maxParents, at, func(s *gatewayv1.RouteParentStatus) entry {
 		return entry{s.ControllerName, s.ParentRef, &s.Conditions}
 	})
 }
 
-// MergePolicy does for a policy what MergeRoute does for a route.
+// MergePolicy is MergeRoute for a policy.
 func MergePolicy(now *gatewayv1.PolicyStatus, want []gatewayv1.PolicyAncestorStatus, at metav1.Time) {
 	now.Ancestors = mergeEntries(now.Ancestors, want, maxAncestors, at, func(s *gatewayv1.PolicyAncestorStatus) entry {
 		return entry{s.ControllerName, s.AncestorRef, &s.Conditions}
 	})
 }
 
-// entry is what the entries of the statuses of routes and of policies have in common.
+// entry is the common part of entries in the statuses of routes and of policies.
 type entry struct {
 	controller gatewayv1.GatewayController
 	ref        gatewayv1.ParentReference
 	conditions *[]metav1.Condition
 }
 
-// mergeEntries returns the entries of other controllers, and after them those wanted as
-// far as there is room. The result is never nil.
+// mergeEntries returns the entries of other controllers, followed by the wanted ones up
+// to the limit. The result is never nil.
 func mergeEntries[T any](now, want []T, room int, at metav1.Time, read func(*T) entry) []T {
 	out := []T{}
 	for i := range now {

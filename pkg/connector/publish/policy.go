@@ -13,15 +13,15 @@ import (
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 )
 
-// policyState is a BackendTLSPolicy whose references are resolved.
+// policyState is a BackendTLSPolicy with resolved references.
 type policyState struct {
 	policy             *gatewayv1.BackendTLSPolicy
 	accepted, resolved verdict
 	authorities        []string
 }
 
-// policyFor is the policy for a port of a Service, the more specific one first; nil if
-// there is none.
+// policyFor returns the policy for a port of a Service, preferring the more specific one,
+// or nil if there is none.
 func (p *publisher) policyFor(service *corev1.Service, port *corev1.ServicePort) *policyState {
 	var whole *gatewayv1.BackendTLSPolicy
 	for _, policy := range sorted(p.view.PoliciesOf(nameOf(service))) {
@@ -47,12 +47,12 @@ func (p *publisher) policyFor(service *corev1.Service, port *corev1.ServicePort)
 	return p.policyState(whole)
 }
 
-// targets reports whether a target of a policy is the Service of a name.
+// targets reports whether a target of a policy is the Service with a name.
 func targets(t *gatewayv1.LocalPolicyTargetReferenceWithSectionName, service string) bool {
 	return t.Group == "" && t.Kind == "Service" && string(t.Name) == service
 }
 
-// TargetsOf are the Services that a policy targets, each once.
+// TargetsOf returns the distinct Services that a policy targets.
 func TargetsOf(policy *gatewayv1.BackendTLSPolicy) []types.NamespacedName {
 	var names []types.NamespacedName
 	for i := range policy.Spec.TargetRefs {
@@ -89,8 +89,8 @@ func (p *publisher) policyState(policy *gatewayv1.BackendTLSPolicy) *policyState
 	return s
 }
 
-// Policy returns the statuses of a policy for the Gateways of the connector's that send
-// requests to its targets.
+// Policy returns the statuses of a policy for the connector's Gateways that send requests
+// to its targets.
 func Policy(config *Config, view View, policy *gatewayv1.BackendTLSPolicy) []gatewayv1.PolicyAncestorStatus {
 	p := newPublisher(config, view)
 	ancestors := map[types.NamespacedName]bool{}
@@ -108,7 +108,7 @@ func Policy(config *Config, view View, policy *gatewayv1.BackendTLSPolicy) []gat
 	}
 	state := p.policyState(policy)
 	if v := p.placed(policy); v.no {
-		// What it would do matters less than that it does nothing.
+		// Its effects matter less than the fact that it has none.
 		state.accepted = v
 	}
 	c := conditions{generation: policy.Generation}

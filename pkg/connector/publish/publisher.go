@@ -14,12 +14,12 @@ import (
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 )
 
-// publisher is what one call of the package works with.
+// publisher is the state of one call of the package.
 type publisher struct {
 	config  *Config
 	view    View
 	secrets secrets
-	// gateways are the Gateways that were looked at, so each is looked at once.
+	// gateways caches the Gateways, so each is evaluated once.
 	gateways map[types.NamespacedName]*gatewayState
 }
 
@@ -30,13 +30,13 @@ func newPublisher(config *Config, view View) *publisher {
 // gatewayState is a Gateway with everything that belongs to it.
 type gatewayState struct {
 	gateway *gatewayv1.Gateway
-	// group is its service group; empty if accepted explains why there is none.
+	// group is its service group; empty if accepted has the reason why there is none.
 	group string
 	// accepted is whether the Gateway as a whole can be served.
 	accepted verdict
-	// listeners are those of the Gateway and of its sets, in the order of precedence.
+	// listeners are the listeners of the Gateway and of its sets, in order of precedence.
 	listeners []*listener
-	// sets are the ListenerSets that refer to it, in the order of precedence.
+	// sets are the ListenerSets that refer to it, in order of precedence.
 	sets []*setState
 }
 
@@ -54,7 +54,7 @@ func (p *publisher) ours(gateway *gatewayv1.Gateway) bool {
 	return class != nil && class.Spec.ControllerName == ControllerName
 }
 
-// state is a Gateway of the connector's; nil if there is none of the name.
+// state returns a Gateway of the connector by name, or nil if there is none.
 func (p *publisher) state(name types.NamespacedName) *gatewayState {
 	if s, ok := p.gateways[name]; ok {
 		return s
@@ -91,8 +91,9 @@ func (p *publisher) state(name types.NamespacedName) *gatewayState {
 	return s
 }
 
-// stateOf is the Gateway to which a parent belongs, and its listeners there; nil if the
-// connector does not serve it. A set that its Gateway does not allow has no listeners.
+// stateOf returns the Gateway to which a parent belongs, and the parent's listeners, or
+// nil if the connector does not serve it. A set that its Gateway does not allow has no
+// listeners.
 func (p *publisher) stateOf(parent Parent) (*gatewayState, []*listener) {
 	gateway := parent.NamespacedName
 	if parent.Kind == ListenerSetKind {
@@ -118,8 +119,8 @@ func (p *publisher) stateOf(parent Parent) (*gatewayState, []*listener) {
 	return s, own
 }
 
-// GatewayOf is the Gateway that a ListenerSet belongs to, and false if its parentRef
-// names an object of another kind.
+// GatewayOf returns the Gateway to which a ListenerSet belongs, and false if its
+// parentRef refers to another kind.
 func GatewayOf(set *gatewayv1.ListenerSet) (types.NamespacedName, bool) {
 	ref := &set.Spec.ParentRef
 	if ptr.Deref(ref.Group, gatewayv1.GroupName) != gatewayv1.GroupName || ptr.Deref(ref.Kind, GatewayKind) != GatewayKind {
@@ -130,7 +131,7 @@ func GatewayOf(set *gatewayv1.ListenerSet) (types.NamespacedName, bool) {
 	}, true
 }
 
-// allowsSet reports whether a Gateway takes the listeners of a set.
+// allowsSet returns whether a Gateway accepts the listeners of a set.
 func (p *publisher) allowsSet(gateway *gatewayv1.Gateway, set *gatewayv1.ListenerSet) verdict {
 	var v verdict
 	allowed := ptr.Deref(gateway.Spec.AllowedListeners, gatewayv1.AllowedListeners{})
@@ -143,7 +144,8 @@ func (p *publisher) allowsSet(gateway *gatewayv1.Gateway, set *gatewayv1.Listene
 	return v
 }
 
-// selects reports whether a rule for namespaces, written in one namespace, selects another.
+// selects reports whether a rule for namespaces in one namespace selects another
+// namespace.
 func (p *publisher) selects(from gatewayv1.FromNamespaces, selector *metav1.LabelSelector, own, other string) bool {
 	switch from {
 	case gatewayv1.NamespacesFromAll:
@@ -169,7 +171,7 @@ func (p *publisher) allows(l *listener, namespace string) bool {
 	return p.selects(from, selector, l.owner.Namespace, namespace)
 }
 
-// list are the collected Secrets, in order.
+// list returns the collected Secrets, sorted.
 func (s secrets) list() []*corev1.Secret {
 	all := make([]*corev1.Secret, 0, len(s))
 	for _, secret := range s {

@@ -17,14 +17,16 @@ import (
 	epicv1 "github.com/acnodal/epic/pkg/apis/epic/v1"
 )
 
-// routeConflict is EPIC's reason for a route that gets nothing because of an older one.
+// routeConflict is EPIC's reason for a route that gets no requests because of an older
+// one.
 const routeConflict = "RouteConflict"
 
-// reported is what EPIC reports of one listener or parent. It only changes conditions: were
-// it to decide what is published, its own answer would change it again.
+// reported is EPIC's report on one listener or parent. It only affects conditions: if it
+// affected what is published, its own result would change it again.
 type reported struct {
 	accepted, resolved, conflicted verdict
-	// absent is set if the proxy does not have the listener, which another cluster decides.
+	// absent is set if the proxy does not have the listener, because another cluster is
+	// responsible for its spec.
 	absent bool
 	// programmed is nil if EPIC does not report it.
 	programmed *metav1.Condition
@@ -32,8 +34,8 @@ type reported struct {
 	partial *metav1.Condition
 }
 
-// reportOf reads conditions that EPIC set for a generation of an object. What it reported of
-// an earlier one counts for nothing.
+// reportOf reads conditions that EPIC set for a generation of an object. Conditions for
+// an earlier generation are ignored.
 func reportOf(list []metav1.Condition, generation int64) reported {
 	var r reported
 	find := func(kind string) *metav1.Condition {
@@ -58,7 +60,7 @@ func reportOf(list []metav1.Condition, generation int64) reported {
 	return r
 }
 
-// reportListeners notes what EPIC reports of the listeners of a Gateway.
+// reportListeners records EPIC's report on the listeners of a Gateway.
 func (p *publisher) reportListeners(all []*listener, proxy *epicv1.GWProxy) {
 	if proxy == nil {
 		return
@@ -83,7 +85,8 @@ func (p *publisher) reportListeners(all []*listener, proxy *epicv1.GWProxy) {
 	}
 }
 
-// makerOf is the other cluster that decides what a shared proxy is; empty if this one does.
+// makerOf returns the other cluster that is responsible for the spec of a shared proxy;
+// empty if it is this one.
 func (p *publisher) makerOf(proxy *epicv1.GWProxy) string {
 	for key := range proxy.Annotations {
 		if strings.HasPrefix(key, epic.OwnerAnnotationPrefix) && proxy.Spec.ClientRef.ClusterID != p.config.Cluster {
@@ -93,15 +96,15 @@ func (p *publisher) makerOf(proxy *epicv1.GWProxy) string {
 	return ""
 }
 
-// has returns whether a proxy has a listener like one of a Gateway's.
+// has reports whether a proxy has a listener like the given one of a Gateway.
 func has(proxy *epicv1.GWProxy, l *listener) bool {
 	return proxy.Spec.Gateway != nil && slices.ContainsFunc(proxy.Spec.Gateway.Listeners, func(o gatewayv1.Listener) bool {
 		return o.Name == l.merged && o.Port == l.Port && o.Protocol == l.Protocol && string(ptr.Deref(o.Hostname, "")) == l.host
 	})
 }
 
-// verdicts are those that the conditions of a listener show: the connector's own, and where
-// that has nothing against it, EPIC's.
+// verdicts returns those for the conditions of a listener: the connector's own or, if
+// that is positive, EPIC's.
 func (l *listener) verdicts() (accepted, resolved, conflicted verdict) {
 	accepted, resolved, conflicted = l.accepted, l.resolved, l.conflicted
 	accepted.also(l.reported.accepted)
@@ -110,9 +113,9 @@ func (l *listener) verdicts() (accepted, resolved, conflicted verdict) {
 	return accepted, resolved, conflicted
 }
 
-// reported returns what EPIC reports of a route at one of its parents, and whether it
-// reports anything. The parent may stand for several listeners: the route is accepted if one
-// of them takes it, and everything else is shown if it is so at any of them.
+// reported returns EPIC's report on a route at one of its parents, and false if there is
+// none. The parent may comprise several listeners: the route is accepted if one of them
+// accepts it, and everything else is reported if it applies to any of them.
 func (a *attachment) reported(routes []*epicv1.GWRoute) (reported, bool) {
 	var all []reported
 	for _, route := range routes {
@@ -146,9 +149,9 @@ func (a *attachment) reported(routes []*epicv1.GWRoute) (reported, bool) {
 	return sum, true
 }
 
-// accepts accepts a TCP or UDP route that waits behind an older one. The Gateway API attaches
-// both to the listener, and has the older one get all connections; EPIC's report of this is
-// shown like others about routes that proxies do not serve.
+// accepts accepts a TCP or UDP route that is superseded by an older one. The Gateway API
+// attaches both to the listener, and sends all connections to the older one; EPIC's
+// report of this is handled like others about routes that proxies do not serve.
 func (r *reported) accepts() {
 	if r.accepted.no && r.accepted.reason == routeConflict {
 		r.programmed = &metav1.Condition{Status: metav1.ConditionFalse, Reason: routeConflict, Message: r.accepted.message}

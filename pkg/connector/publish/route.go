@@ -16,7 +16,7 @@ type Route struct {
 	metav1.Object
 	// Kind is the kind of the route.
 	Kind gatewayv1.Kind
-	// Common is the part of its spec that all kinds have.
+	// Common is the part of its spec that all kinds share.
 	Common *gatewayv1.CommonRouteSpec
 	// Hostnames are its hostnames; routes for TCP and UDP have none.
 	Hostnames []gatewayv1.Hostname
@@ -24,8 +24,8 @@ type Route struct {
 	Status *gatewayv1.RouteStatus
 }
 
-// RouteOf makes a Route of an HTTPRoute, GRPCRoute, TLSRoute, TCPRoute or UDPRoute; nil
-// of anything else. It copies nothing.
+// RouteOf returns a Route for an HTTPRoute, GRPCRoute, TLSRoute, TCPRoute or UDPRoute,
+// and nil for other objects. It copies nothing.
 func RouteOf(o metav1.Object) *Route {
 	switch o := o.(type) {
 	case *gatewayv1.HTTPRoute:
@@ -42,8 +42,8 @@ func RouteOf(o metav1.Object) *Route {
 	return nil
 }
 
-// ParentOf is the Gateway or ListenerSet that a reference of a route in a namespace
-// names, and false if it names an object of another kind.
+// ParentOf returns the Gateway or ListenerSet to which a reference of a route in a
+// namespace refers, and false if it refers to another kind.
 func ParentOf(ref *gatewayv1.ParentReference, namespace string) (Parent, bool) {
 	kind := ptr.Deref(ref.Kind, GatewayKind)
 	if ptr.Deref(ref.Group, gatewayv1.GroupName) != gatewayv1.GroupName || (kind != GatewayKind && kind != ListenerSetKind) {
@@ -53,7 +53,7 @@ func ParentOf(ref *gatewayv1.ParentReference, namespace string) (Parent, bool) {
 	return Parent{Kind: kind, NamespacedName: name}, true
 }
 
-// Parents are the Gateways and ListenerSets that the route names, each once.
+// Parents returns the distinct Gateways and ListenerSets that the route names.
 func (r *Route) Parents() []Parent {
 	var parents []Parent
 	seen := map[Parent]bool{}
@@ -66,18 +66,18 @@ func (r *Route) Parents() []Parent {
 	return parents
 }
 
-// WantsDefault reports whether the route asks for the default Gateways.
+// WantsDefault reports whether the route requests the default Gateways.
 func (r *Route) WantsDefault() bool {
 	return r.Common.UseDefaultGateways == gatewayv1.GatewayDefaultScopeAll
 }
 
-// IsDefault reports whether a Gateway is a default for routes that ask for one.
+// IsDefault reports whether a Gateway is a default for routes that request one.
 func IsDefault(gateway *gatewayv1.Gateway) bool {
 	return gateway.Spec.DefaultScope == gatewayv1.GatewayDefaultScopeAll
 }
 
-// refsTo are the route's references to a parent. A default Gateway that the route does
-// not name has one that the route leaves unsaid.
+// refsTo returns the route's references to a parent. A default Gateway that the route
+// does not name has an implicit one.
 func (r *Route) refsTo(view View, parent Parent) []gatewayv1.ParentReference {
 	var refs []gatewayv1.ParentReference
 	for i := range r.Common.ParentRefs {
@@ -93,7 +93,7 @@ func (r *Route) refsTo(view View, parent Parent) []gatewayv1.ParentReference {
 	return refs
 }
 
-// defaultRef is the reference to a default Gateway that a route leaves unsaid.
+// defaultRef returns the implicit reference of a route to a default Gateway.
 func defaultRef(gateway *gatewayv1.Gateway) gatewayv1.ParentReference {
 	return gatewayv1.ParentReference{
 		Group: ptr.To[gatewayv1.Group](gatewayv1.GroupName), Kind: ptr.To(GatewayKind),
@@ -101,7 +101,8 @@ func defaultRef(gateway *gatewayv1.Gateway) gatewayv1.ParentReference {
 	}
 }
 
-// allRefs are all references of the route to Gateways and ListenerSets, said and unsaid.
+// allRefs returns all references of the route to Gateways and ListenerSets, explicit and
+// implicit.
 func (r *Route) allRefs(view View) []gatewayv1.ParentReference {
 	var refs []gatewayv1.ParentReference
 	named := map[Parent]bool{}
@@ -122,12 +123,12 @@ func (r *Route) allRefs(view View) []gatewayv1.ParentReference {
 	return refs
 }
 
-// compareAge orders objects by the Gateway API's rule for conflicts: the oldest first,
-// then by namespace and name.
+// compareAge orders objects by the Gateway API's rule for conflicts: oldest first, then
+// by namespace and name.
 func compareAge(a, b metav1.Object) int {
 	at, bt := a.GetCreationTimestamp(), b.GetCreationTimestamp()
 	return cmp.Or(at.Compare(bt.Time), cmp.Compare(a.GetNamespace()+"/"+a.GetName(), b.GetNamespace()+"/"+b.GetName()))
 }
 
-// compareRoutes orders routes by compareAge. Two kinds may have routes of one name.
+// compareRoutes orders routes by compareAge. Routes of two kinds may have the same name.
 func compareRoutes(a, b *Route) int { return cmp.Or(compareAge(a, b), cmp.Compare(a.Kind, b.Kind)) }

@@ -20,22 +20,22 @@ import (
 // The Gateway API has no condition for it.
 const ConditionProxiesProgrammed = epic.LabelPrefix + "Programmed"
 
-// RouteResult is what a route becomes.
+// RouteResult is the result for a route.
 type RouteResult struct {
-	// Routes are the gateway routes that should exist: none if no listener takes the
-	// route, and several if more listeners take it than one of them can name.
+	// Routes are the gateway routes that should exist: none if no listener accepts the
+	// route, and several if more listeners accept it than one of them can name.
 	Routes []*epicv1.GWRoute
-	// Secrets are what its backends need in EPIC.
+	// Secrets are the Secrets that its backends need in EPIC.
 	Secrets []*corev1.Secret
 	// Parents are the connector's entries in the route's status.
 	Parents []gatewayv1.RouteParentStatus
 }
 
-// RemoteRoute is what EPIC has for a route.
+// RemoteRoute is the state in EPIC for a route.
 type RemoteRoute struct {
 	// Routes are its gateway routes.
 	Routes []*epicv1.GWRoute
-	// Refused is why EPIC refused the last write of one; empty if it did not.
+	// Refused is why EPIC refused the last write of one; empty if it was accepted.
 	Refused Refusal
 }
 
@@ -49,7 +49,7 @@ func (r *Route) Publish(config *Config, view View, remote RemoteRoute) *RouteRes
 		result.Routes = p.gatewayRoutes(r, attachments, copied, backends)
 	}
 	if remote.Refused.Reason != "" {
-		// What EPIC has stays as it is until the route changes.
+		// The objects in EPIC stay unchanged until the route changes.
 		result.Routes = remote.Routes
 	}
 	result.Secrets = p.secrets.list()
@@ -59,8 +59,8 @@ func (r *Route) Publish(config *Config, view View, remote RemoteRoute) *RouteRes
 	return result
 }
 
-// attachments are the route's references to parents that the connector serves. A
-// reference is refused where another kind of route has priority at all its listeners.
+// attachments returns the route's attachments to parents that the connector serves. A
+// reference is refused if another kind of route has priority at all its listeners.
 func (p *publisher) attachments(route *Route) []*attachment {
 	var all []*attachment
 	whole := ruleVerdict(route)
@@ -84,7 +84,7 @@ func (p *publisher) attachments(route *Route) []*attachment {
 	return all
 }
 
-// parentStatus is the status of the route at one of its parents.
+// parentStatus returns the status of the route at one of its parents.
 func (r *Route) parentStatus(a *attachment, resolved verdict, remote RemoteRoute) gatewayv1.RouteParentStatus {
 	c := conditions{generation: r.GetGeneration()}
 	accepted := a.accepted
@@ -113,8 +113,8 @@ func (r *Route) parentStatus(a *attachment, resolved verdict, remote RemoteRoute
 	return gatewayv1.RouteParentStatus{ParentRef: a.ref, ControllerName: ControllerName, Conditions: c.list}
 }
 
-// unprogrammed is the condition of the first gateway route that proxies do not have; nil if
-// there is none.
+// unprogrammed returns the condition of the first gateway route that proxies do not have,
+// or nil if there is none.
 func unprogrammed(routes []*epicv1.GWRoute) *metav1.Condition {
 	for _, route := range routes {
 		if p := programmed(route.Status.Conditions, route.Generation); p.Status == metav1.ConditionFalse {
@@ -124,8 +124,8 @@ func unprogrammed(routes []*epicv1.GWRoute) *metav1.Condition {
 	return nil
 }
 
-// resolveAll returns a copy of the route whose references lead to what they mean, whether
-// all of them lead somewhere, and how proxies connect to the backends.
+// resolveAll returns a copy of the route with resolved references, whether all of them
+// were resolved, and how proxies connect to the backends.
 func (p *publisher) resolveAll(r *Route) (metav1.Object, verdict, []epicv1.RouteBackend) {
 	var resolved verdict
 	copied := deepCopy(r.Object)
@@ -159,11 +159,12 @@ func (p *publisher) resolveAll(r *Route) (metav1.Object, verdict, []epicv1.Route
 	return copied, resolved, backends
 }
 
-// noAuthorities is the name of a Secret that is never there.
+// noAuthorities is the name of a Secret that never exists.
 const noAuthorities = "unresolved"
 
-// backend is how proxies connect to a port of a Service by a policy. A policy that is not
-// accepted trusts what is in a Secret that does not exist, so no request gets through.
+// backend returns how proxies connect to a port of a Service by a policy. A policy that
+// is not accepted trusts the content of a Secret that does not exist, so all requests
+// fail.
 func (s *policyState) backend(to *backend) epicv1.RouteBackend {
 	validation := &epicv1.BackendTLSValidation{BackendTLSPolicyValidation: gatewayv1.BackendTLSPolicyValidation{
 		Hostname:        s.policy.Spec.Validation.Hostname,
@@ -199,7 +200,7 @@ func deepCopy(o metav1.Object) metav1.Object {
 	return nil
 }
 
-// gatewayRoutes are the gateway routes of a route whose references are resolved.
+// gatewayRoutes returns the gateway routes of a route with resolved references.
 func (p *publisher) gatewayRoutes(r *Route, attachments []*attachment, copied metav1.Object, backends []epicv1.RouteBackend) []*epicv1.GWRoute {
 	var refs []gatewayv1.ParentReference
 	for _, a := range attachments {

@@ -10,18 +10,18 @@ import (
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 )
 
-// once are the filters that a rule may have only once.
+// once lists the filters that a rule may have only once.
 var once = []gatewayv1.HTTPRouteFilterType{
 	gatewayv1.HTTPRouteFilterRequestHeaderModifier, gatewayv1.HTTPRouteFilterResponseHeaderModifier,
 	gatewayv1.HTTPRouteFilterRequestRedirect, gatewayv1.HTTPRouteFilterURLRewrite, gatewayv1.HTTPRouteFilterCORS,
 }
 
-// supported are the filters that gateway proxies have. An ExtensionRef is one whose
-// reference never resolves.
+// supported lists the filters that gateway proxies support. An ExtensionRef is a
+// reference that never resolves.
 var supported = append(slices.Clone(once), gatewayv1.HTTPRouteFilterRequestMirror,
 	gatewayv1.HTTPRouteFilterExternalAuth, gatewayv1.HTTPRouteFilterExtensionRef)
 
-// rulesOf says for each rule of a route whether it can be served.
+// rulesOf returns for each rule of a route whether it can be served.
 func rulesOf(route *Route) []verdict {
 	var rules []verdict
 	switch o := route.Object.(type) {
@@ -71,8 +71,8 @@ func ruleVerdict(route *Route) verdict {
 	return verdict{reason: rules[0].reason, message: "rules[0]: " + rules[0].message, no: true}
 }
 
-// dropped reports which rules of a route are left out, in the words that the Gateway API
-// asks for; empty if none is.
+// dropped describes the rules of a route that are omitted, as required by the Gateway
+// API; empty if none is.
 func dropped(route *Route) string {
 	text := ""
 	for i, v := range rulesOf(route) {

@@ -21,29 +21,30 @@ import (
 	epicv1 "github.com/acnodal/epic/pkg/apis/epic/v1"
 )
 
-// ServiceResult is what a Service of the connector's class becomes.
+// ServiceResult is the result for a Service of the connector's class.
 type ServiceResult struct {
-	// LoadBalancer is the load balancer that should exist; nil if Problem explains why not.
+	// LoadBalancer is the load balancer that should exist; nil if Problem explains why it
+	// should not.
 	LoadBalancer *epicv1.LoadBalancer
 	// Endpoints are its endpoints in this cluster.
 	Endpoints []*epicv1.RemoteEndpoint
 	// Status is where the Service is published.
 	Status corev1.LoadBalancerStatus
-	// Problem is why it is not published, or not as it asks for; empty if nothing is wrong.
+	// Problem is why it is not published, or not as requested; empty if there is none.
 	Problem string
 }
 
-// Balanced reports whether a Service is for the connector to publish.
+// Balanced reports whether the connector should publish a Service.
 func Balanced(service *corev1.Service) bool {
 	return service.Spec.Type == corev1.ServiceTypeLoadBalancer && ptr.Deref(service.Spec.LoadBalancerClass, "") == LoadBalancerClass
 }
 
-// LoadBalancerName is the name of a Service's load balancer: its UID, or the key under
-// which several clusters share it.
+// LoadBalancerName returns the name of a Service's load balancer: its UID, or the key
+// under which several clusters share it.
 func LoadBalancerName(service metav1.Object) string { return ProxyName(service) }
 
-// Service publishes a Service of type LoadBalancer; nil if it is not of the connector's
-// class.
+// Service publishes a Service of type LoadBalancer, or returns nil if it is not of the
+// connector's class.
 func Service(config *Config, view View, service *corev1.Service, remote Remote) *ServiceResult {
 	if !Balanced(service) || service.DeletionTimestamp != nil {
 		return nil
@@ -111,7 +112,7 @@ func Service(config *Config, view View, service *corev1.Service, remote Remote) 
 		lb.Spec.PublicPorts = append(lb.Spec.PublicPorts, published)
 	}
 	if len(service.Spec.LoadBalancerSourceRanges) > 0 && r.Problem == "" {
-		// To publish it to everyone would be worse than not to publish it.
+		// Publishing it to everyone would be worse than not publishing it.
 		r.Problem = "loadBalancerSourceRanges is not supported: remove it, and let the pods check their clients"
 		return r
 	}
@@ -128,11 +129,11 @@ type candidate struct {
 	ready   bool
 }
 
-// remoteEndpoints are the endpoints of a Service. Those that terminate and still serve
-// are used only where no other is left, as Kubernetes does it.
+// remoteEndpoints returns the endpoints of a Service. As in Kubernetes, terminating
+// endpoints that still serve are only used if there are no others.
 func remoteEndpoints(config *Config, view View, service *corev1.Service, lb string) []*epicv1.RemoteEndpoint {
 	var all []candidate
-	// Two slices may have the same endpoint for a moment: the older one decides.
+	// Two slices may briefly contain the same endpoint: the older one takes precedence.
 	for _, slice := range sorted(view.SlicesOf(nameOf(service))) {
 		if slice.DeletionTimestamp == nil && slice.AddressType != discoveryv1.AddressTypeFQDN {
 			all = append(all, candidates(view, service, slice)...)
@@ -159,7 +160,8 @@ func remoteEndpoints(config *Config, view View, service *corev1.Service, lb stri
 	return out
 }
 
-// candidates are the endpoints of a slice that are ready, or terminate and still serve.
+// candidates returns the endpoints of a slice that are ready, or terminating and still
+// serving.
 func candidates(view View, service *corev1.Service, slice *discoveryv1.EndpointSlice) []candidate {
 	var all []candidate
 	for i := range slice.Endpoints {
@@ -196,8 +198,8 @@ func candidates(view View, service *corev1.Service, slice *discoveryv1.EndpointS
 	return all
 }
 
-// remoteEndpoint is an endpoint in EPIC. Its name is made from what makes it unique, so
-// the same endpoint always has the same.
+// remoteEndpoint returns an endpoint for EPIC. Its name is derived from its unique
+// values, so the same endpoint always has the same name.
 func remoteEndpoint(config *Config, lb string, c *candidate) *epicv1.RemoteEndpoint {
 	protocol := protocolOf(c.port)
 	address := strings.NewReplacer(".", "-", ":", "-").Replace(c.address.Addr().String())

@@ -8,7 +8,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// sorted is a list in the order of compareAge.
+// sorted returns a list sorted by compareAge.
 func sorted[T metav1.Object](list []T) []T {
 	list = slices.Clone(list)
 	slices.SortFunc(list, func(a, b T) int { return compareAge(a, b) })

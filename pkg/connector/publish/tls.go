@@ -17,8 +17,7 @@ import (
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 )
 
-// AuthorityKey is the key of a ConfigMap or a Secret that holds certificates of
-// authorities.
+// AuthorityKey is the key of the certificates of authorities in a ConfigMap or a Secret.
 const AuthorityKey = "ca.crt"
 
 // secrets collects the Secrets that objects need in EPIC, by name.
@@ -31,8 +30,8 @@ func problemf(reason, format string, args ...any) *problem {
 	return &problem{reason, fmt.Sprintf(format, args...)}
 }
 
-// certificate resolves a reference to a certificate and its key. If it is
-// invalid, the problem has the reason that the caller gives.
+// certificate resolves a reference to a certificate and its key. If it is invalid, the
+// problem has the reason that the caller passes.
 func (p *publisher) certificate(f from, ref *gatewayv1.SecretObjectReference, invalid string) (string, *problem) {
 	group, kind := string(ptr.Deref(ref.Group, "")), string(ptr.Deref(ref.Kind, "Secret"))
 	name := types.NamespacedName{Namespace: string(ptr.Deref(ref.Namespace, gatewayv1.Namespace(f.namespace))), Name: string(ref.Name)}
@@ -54,9 +53,10 @@ func (p *publisher) certificate(f from, ref *gatewayv1.SecretObjectReference, in
 	}), nil
 }
 
-// notPermitted is the problem of a reference to another namespace that is not granted.
+// notPermitted returns the problem for a reference to another namespace that is not
+// granted.
 func notPermitted(f from, kind string, name types.NamespacedName) *problem {
-	// All kinds have the same word for it.
+	// All kinds use the same reason.
 	return problemf(string(gatewayv1.ListenerReasonRefNotPermitted),
 		"a %s in the namespace %s may not refer to the %s %s: create a ReferenceGrant in the namespace %s that allows it", f.kind, f.namespace, kind, name, name.Namespace)
 }
@@ -89,7 +89,7 @@ func (p *publisher) authority(group, kind string, name types.NamespacedName, inv
 	return p.copySecret(holder, corev1.SecretTypeOpaque, map[string][]byte{AuthorityKey: data}), nil
 }
 
-// checkAuthorities returns why data is no list of certificates.
+// checkAuthorities returns an error if data is not a list of certificates.
 func checkAuthorities(data []byte) error {
 	found := false
 	for {
@@ -111,19 +111,20 @@ func checkAuthorities(data []byte) error {
 	return nil
 }
 
-// secretPrefix begins the names of a cluster's Secrets in EPIC. A UID, which has no dot, follows.
+// secretPrefix returns the prefix of the names of a cluster's Secrets in EPIC. A UID,
+// which contains no dot, follows.
 func secretPrefix(cluster string) string { return cluster + "." }
 
-// IsSecretOf reports whether a name is that of a cluster's Secret in EPIC. The names of the
-// Secrets of the cluster "a.b" begin with "a.", too.
+// IsSecretOf reports whether a name belongs to a cluster's Secret in EPIC. The names of
+// the Secrets of the cluster "a.b" also begin with "a.".
 func IsSecretOf(name, cluster string) bool {
 	uid, own := strings.CutPrefix(name, secretPrefix(cluster))
 	return own && !strings.Contains(uid, ".")
 }
 
-// copySecret takes a Secret for EPIC and returns its name there. A certificate and the
-// authorities next to it in one Secret are two. Each cluster may write only Secrets of its
-// own, so a cluster that is renamed needs other ones.
+// copySecret adds a copy of a Secret for EPIC and returns its name there. A certificate
+// and the authorities next to it in one Secret become two Secrets. Each cluster may only
+// write its own Secrets, so a cluster that is renamed needs other ones.
 func (p *publisher) copySecret(from metav1.Object, kind corev1.SecretType, data map[string][]byte) string {
 	name := secretPrefix(p.config.Cluster) + string(from.GetUID())
 	if _, ok := data[AuthorityKey]; ok {
@@ -139,7 +140,7 @@ func (p *publisher) copySecret(from metav1.Object, kind corev1.SecretType, data 
 	metav1.SetMetaDataAnnotation(&secret.ObjectMeta, ClientNamespaceAnnotation, from.GetNamespace())
 	metav1.SetMetaDataAnnotation(&secret.ObjectMeta, ClientNameAnnotation, from.GetName())
 	if p.config.ClusterUID != "" {
-		// Former ones are found by it.
+		// Secrets of earlier IDs are found by it.
 		secret.Labels[ClusterUIDKey] = p.config.ClusterUID
 	}
 	p.secrets[name] = secret
@@ -147,8 +148,8 @@ func (p *publisher) copySecret(from metav1.Object, kind corev1.SecretType, data 
 }
 
 // resolveCertificates resolves the references of a listener with TLS. Only the Gateway
-// itself needs that. Routes and EndpointSlices, which change more often, don't: nothing
-// that it decides matters to them, and parsing keys takes time.
+// itself needs them. Routes and EndpointSlices, which change more often, don't: their
+// results do not depend on them, and parsing keys takes time.
 func (p *publisher) resolveCertificates(l *listener) {
 	if !l.terminates() {
 		return
@@ -171,7 +172,8 @@ func (p *publisher) resolveCertificates(l *listener) {
 	}
 }
 
-// validationAt is how a Gateway checks certificates of clients at a port; nil if it does not.
+// validationAt returns how a Gateway validates client certificates at a port, or nil if
+// it does not.
 func validationAt(gateway *gatewayv1.Gateway, port gatewayv1.PortNumber) *gatewayv1.FrontendTLSValidation {
 	if gateway.Spec.TLS == nil || gateway.Spec.TLS.Frontend == nil {
 		return nil
@@ -185,7 +187,7 @@ func validationAt(gateway *gatewayv1.Gateway, port gatewayv1.PortNumber) *gatewa
 	return frontend.Default.Validation
 }
 
-// resolveFrontend resolves how certificates of clients are checked at a listener.
+// resolveFrontend resolves how client certificates are validated at a listener.
 func (p *publisher) resolveFrontend(gateway *gatewayv1.Gateway, l *listener) {
 	if l.Protocol != gatewayv1.HTTPSProtocolType {
 		return
@@ -201,7 +203,7 @@ func (p *publisher) resolveFrontend(gateway *gatewayv1.Gateway, l *listener) {
 	}
 }
 
-// authorities are the names in EPIC of those authorities that resolve, and the first
+// authorities returns the names in EPIC of the authorities that resolve, and the first
 // problem.
 func (p *publisher) authorities(gateway *gatewayv1.Gateway, validation *gatewayv1.FrontendTLSValidation) ([]string, *problem) {
 	var names []string
@@ -215,7 +217,7 @@ func (p *publisher) authorities(gateway *gatewayv1.Gateway, validation *gatewayv
 			name, found = p.authority(string(ref.Group), string(ref.Kind), at,
 				string(gatewayv1.ListenerReasonInvalidCACertificateRef), string(gatewayv1.ListenerReasonInvalidCACertificateKind))
 		} else {
-			// Whether it exists stays a secret of its namespace.
+			// Do not reveal whether it exists in the other namespace.
 			found = notPermitted(f, string(ref.Kind), at)
 		}
 		switch {

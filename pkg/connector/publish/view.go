@@ -27,8 +27,8 @@ const (
 	UDPRouteKind    gatewayv1.Kind = "UDPRoute"
 )
 
-// View is the client cluster, as of one moment. A getter returns nil for what is not
-// there, and nobody changes what it returns. Lists are in any order.
+// View is the client cluster at one moment. A getter returns nil for an object that does
+// not exist. Results must not be modified, and lists are in any order.
 type View interface {
 	Class(name string) *gatewayv1.GatewayClass
 	Gateway(name types.NamespacedName) *gatewayv1.Gateway
@@ -45,7 +45,7 @@ type View interface {
 	RoutesOf(parent Parent, kinds ...gatewayv1.Kind) []*Route
 	// RoutesTo returns the routes that have a reference to a Service.
 	RoutesTo(service types.NamespacedName) []*Route
-	// DefaultRoutes returns the routes that ask for the default Gateways.
+	// DefaultRoutes returns the routes that request the default Gateways.
 	DefaultRoutes() []*Route
 	// DefaultGateways returns the Gateways that are a default for such routes.
 	DefaultGateways() []*gatewayv1.Gateway

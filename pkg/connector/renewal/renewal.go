@@ -25,18 +25,20 @@ import (
 )
 
 const (
-	// Lifetime is how long a token is valid, if EPIC's cluster allows it: how long EPIC may
-	// be away.
+	// Lifetime is the lifetime of a token, if EPIC's cluster allows it: the maximum
+	// duration of an outage of EPIC.
 	Lifetime = 30 * 24 * time.Hour
-	// A token is renewed when a third of its life is over, and each renewEvery.
+	// A token is renewed when a third of its lifetime has passed, and at least each
+	// renewEvery.
 	renewEvery = 24 * time.Hour
-	// A failure is tried again after retry, and then after twice as long each time.
+	// After a failure, the delay is retry, and then twice as long each time.
 	retry, retryAtMost = 5 * time.Second, 5 * time.Minute
-	// afterRenewal is the least time until the next renewal.
+	// afterRenewal is the minimum time until the next renewal.
 	afterRenewal = time.Hour
-	// look is how often the time of the next renewal is checked: clocks jump.
+	// look is the interval at which the time of the next renewal is checked, because
+	// clocks can jump.
 	look = 30 * time.Second
-	// skew is by how much this host's clock may be behind EPIC's.
+	// skew is how far this host's clock may be behind EPIC's.
 	skew = 5 * time.Minute
 )
 
@@ -53,7 +55,7 @@ var (
 
 func init() { metrics.Registry.MustRegister(expiry, renewals) }
 
-// Observe sets the metric of a credential's expiry.
+// Observe sets the metric for a credential's expiry.
 func Observe(c *credential.Credential) {
 	if c != nil && !c.Expires.IsZero() {
 		expiry.WithLabelValues().Set(float64(c.Expires.Unix()))
@@ -64,18 +66,18 @@ func Observe(c *credential.Credential) {
 type Renewer struct {
 	// Transport has the credential.
 	Transport *credential.Transport
-	// Client is of EPIC's cluster, by that transport.
+	// Client is a client of EPIC's cluster with that transport.
 	Client kubernetes.Interface
-	// Store keeps a kubeconfig for the connector's other replicas and its next start.
+	// Store saves a kubeconfig for the connector's other replicas and its next start.
 	Store func(ctx context.Context, kubeconfig []byte) error
 
-	// now is the host's clock, time.Now if it is nil.
+	// now is the host's clock, time.Now by default.
 	now func() time.Time
-	// failure is why the last attempt failed; nil if it did not.
+	// failure is the error of the last attempt, or nil if it succeeded.
 	failure atomic.Pointer[error]
 }
 
-// Failure is why the last renewal failed; nil if it did not.
+// Failure returns the error of the last renewal, or nil if it succeeded.
 func (r *Renewer) Failure() error {
 	if err := r.failure.Load(); err != nil {
 		return *err
@@ -83,7 +85,8 @@ func (r *Renewer) Failure() error {
 	return nil
 }
 
-// NeedLeaderElection reports that one replica renews. The others read what it stored.
+// NeedLeaderElection implements manager.LeaderElectionRunnable: one replica renews, and
+// the others read the stored result.
 func (r *Renewer) NeedLeaderElection() bool { return true }
 
 // Start implements manager.Runnable.
@@ -121,9 +124,10 @@ func (r *Renewer) Start(ctx context.Context) error {
 	}
 }
 
-// due returns whether to renew a credential that this process has had for some time. That
-// time, which no change of the clock touches, makes up for a clock that is behind, and would
-// let the credential expire. A clock by which it was not issued yet is behind for sure.
+// due reports whether to renew a credential that this process has held for some time.
+// That duration is independent of clock changes, so it compensates for a clock that is
+// behind, which would otherwise let the credential expire. If the credential was issued
+// in the future according to the clock, the clock is certainly behind.
 func (r *Renewer) due(c *credential.Credential, held time.Duration) bool {
 	at, ok := Due(c)
 	if !ok {
@@ -136,8 +140,8 @@ func (r *Renewer) due(c *credential.Credential, held time.Duration) bool {
 	return !now.Before(at) || now.Before(c.Issued.Add(-skew)) || held >= at.Sub(c.Issued)
 }
 
-// Due returns when a credential must be renewed. It returns false for one that can't be:
-// one that is no token of a service account, or that does not expire.
+// Due returns when a credential must be renewed. It returns false for one that can't be
+// renewed: because it is not a token of a service account, or because it does not expire.
 func Due(c *credential.Credential) (time.Time, bool) {
 	if c == nil || c.Issued.IsZero() || c.Expires.IsZero() || !c.Expires.After(c.Issued) {
 		return time.Time{}, false
@@ -170,7 +174,7 @@ func (r *Renewer) renew(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	// First the store: a token that nobody kept would be lost with this process.
+	// Store it first: a token that is not stored would be lost with this process.
 	if err := r.Store(ctx, kubeconfig); err != nil {
 		return fmt.Errorf("store the credential for EPIC: %w", err)
 	}

@@ -23,24 +23,23 @@ import (
 )
 
 const (
-	// every is how often everything is looked at again: passwords, labels, and what could
-	// not be done.
+	// every is the interval of a full check: passwords, labels, and failed operations.
 	every = 5 * time.Second
-	// labelsEvery is how often the node's labels are read.
+	// labelsEvery is the interval at which the node's labels are read.
 	labelsEvery = 30 * time.Second
-	// stopWithin bounds the end of the sessions.
+	// stopWithin limits the time to end the sessions.
 	stopWithin = 2 * time.Second
 )
 
-// Delivered reports what is delivered. *host.Host implements it.
+// Delivered reports what this node delivers. *host.Host implements it.
 type Delivered interface {
 	Announced() host.Announcements
 	AnnouncedChanged() <-chan struct{}
 }
 
-// Options are what an Announcer needs.
+// Options configures an Announcer.
 type Options struct {
-	// Address and Name are those of the node.
+	// Address and Name identify the node.
 	Address netip.Addr
 	Name    string
 	// Labels returns the node's labels.
@@ -48,31 +47,32 @@ type Options struct {
 	// Passwords returns the password with a name.
 	Passwords func(name string) (string, error)
 	Delivered Delivered
-	// Restarting indicates that the kernel delivered packets when this program started.
+	// Restarting indicates that the kernel was delivering packets when this program
+	// started.
 	Restarting bool
-	// Sessions keeps BFD sessions for the next program.
+	// Sessions stores BFD sessions for the next program.
 	Sessions statefile.File
 }
 
-// Announcer announces what is delivered.
+// Announcer announces what this node delivers.
 type Announcer struct {
 	options Options
 	speaker *speaker.Speaker
 	bfd     *bfd.Server
 	layer2  *layer2.Server
 	kick    chan struct{}
-	// lost are the peers that BFD lost.
+	// lost receives the peers that BFD has lost.
 	lost chan lostPeer
 
 	mu     sync.Mutex
 	config Config
 	labels map[string]string
-	// labelsErr is why the labels could not be read.
+	// labelsErr is the error of the last read of the labels.
 	labelsErr error
-	// begun indicates that Run has begun.
+	// begun indicates that Run has started.
 	begun bool
 	plan  Plan
-	// err is what could not be done of the plan.
+	// err is the error of the parts of the plan that failed.
 	err error
 }
 
@@ -84,7 +84,7 @@ type lostPeer struct {
 
 // New returns an announcer that announces nothing until Run.
 func New(o Options) *Announcer {
-	const queue = 64 // as many as there may be peers
+	const queue = 64 // the maximum number of peers
 	a := &Announcer{options: o, kick: make(chan struct{}, 1), lost: make(chan lostPeer, queue)}
 	a.speaker = speaker.New(speaker.Options{Restarting: o.Restarting, Changed: a.touch})
 	a.layer2 = layer2.NewServer(a.touch)
@@ -104,7 +104,7 @@ func (a *Announcer) touch() {
 	}
 }
 
-// Set takes the platform's settings.
+// Set sets the platform's configuration.
 func (a *Announcer) Set(c Config) {
 	a.mu.Lock()
 	a.config = c
@@ -112,16 +112,16 @@ func (a *Announcer) Set(c Config) {
 	a.touch()
 }
 
-// Run announces until the context ends. It must be called when everything that this node
-// delivers is known. When it returns, nothing is announced anymore, except that peers
-// that agreed to it keep the routes for a while.
+// Run announces until the context ends. Call it when everything that this node delivers
+// is known. When it returns, nothing is announced anymore, except that peers that agreed
+// to it keep the routes for a while.
 func (a *Announcer) Run(ctx context.Context) {
 	var wg sync.WaitGroup
 	defer wg.Wait()
 	if a.options.Labels != nil {
 		read := make(chan struct{})
 		wg.Go(func() { a.followLabels(ctx, sync.OnceFunc(func() { close(read) })) })
-		// A peer that is set up later is not told that this is a restart.
+		// A peer that is added later is not informed that this is a restart.
 		select {
 		case <-read:
 		case <-time.After(every):
@@ -145,14 +145,14 @@ func (a *Announcer) Run(ctx context.Context) {
 			}
 		}
 	}
-	// Peers have to hear first that this is no failure.
+	// Inform peers first that this is not a failure.
 	a.stopBFD(ctx)
 	stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopWithin)
 	defer cancel()
 	a.speaker.Stop(stop, true)
 }
 
-// apply makes what is announced equal to what has to be.
+// apply updates the announcements.
 func (a *Announcer) apply(ctx context.Context) {
 	a.mu.Lock()
 	config, node := a.config, Node{Address: a.options.Address, Name: a.options.Name, Labels: a.labels}
@@ -161,8 +161,7 @@ func (a *Announcer) apply(ctx context.Context) {
 	plan := Make(config, node, a.options.Delivered.Announced(), a.options.Passwords)
 	var err error
 	if begun && !failed && reflect.DeepEqual(plan, before) {
-		// Blocked peers try again when their states are asked for, and an interface may be
-		// another.
+		// States lets blocked peers retry, and an interface may have been replaced.
 		a.speaker.States(ctx)
 		if !plan.Layer2.Enabled {
 			return
@@ -179,7 +178,7 @@ func (a *Announcer) apply(ctx context.Context) {
 	a.plan, a.err, a.begun = plan, err, true
 }
 
-// Labels returns the node's labels as they were read last.
+// Labels returns the node's labels as last read.
 func (a *Announcer) Labels() map[string]string {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -224,7 +223,7 @@ func (a *Announcer) readLabels(ctx context.Context) error {
 	return err
 }
 
-// usesLabels reports whether something depends on the node's labels.
+// usesLabels reports whether the configuration depends on the node's labels.
 func usesLabels(c Config) bool {
 	if c.Layer2 != nil && c.Layer2.NodeSelector != nil {
 		return true

@@ -12,10 +12,10 @@ import (
 	"strings"
 )
 
-// maxPassword is the longest password that Linux takes for TCP MD5.
+// maxPassword is the maximum length of a TCP MD5 password in Linux.
 const maxPassword = 80
 
-// Passwords is a folder with a file for each password, such as a mounted Secret.
+// Passwords is a directory with a file for each password, such as a mounted Secret.
 type Passwords string
 
 // Get returns the password with a name.
@@ -40,7 +40,7 @@ func (p Passwords) Get(name string) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("read the password %q: %w", name, err)
 	}
-	// Editors end a file with a newline.
+	// Editors add a newline to the end of a file.
 	text := strings.TrimSuffix(strings.TrimSuffix(string(data), "\n"), "\r")
 	switch {
 	case text == "":

@@ -20,7 +20,7 @@ import (
 	"github.com/acnodal/epic/pkg/node/host"
 )
 
-// Config is what the platform team set.
+// Config is the configuration set by the platform team.
 type Config struct {
 	BGP    *epicv1.BGP    `json:"bgp,omitempty"`
 	Layer2 *epicv1.Layer2 `json:"layer2,omitempty"`
@@ -30,24 +30,24 @@ type Config struct {
 type Node struct {
 	Address netip.Addr
 	Name    string
-	// Labels are those of its Node object, or those that its program was started with.
+	// Labels are the labels of its Node object, or those passed to its program.
 	Labels map[string]string
 }
 
-// Plan is what there is to announce.
+// Plan is what to announce.
 type Plan struct {
 	Speaker speaker.Settings
-	// BFD are the peers with a BFD session.
+	// BFD lists the peers with a BFD session.
 	BFD []bfd.Peer
 	// Layer2 has the addresses for which to answer.
 	Layer2 layer2.Settings
-	// Unready are the peers of this node that can't have a session, and why.
+	// Unready lists the peers of this node that can't have a session, with the reasons.
 	Unready []speaker.PeerState
-	// Problems are settings that can't be followed.
+	// Problems lists settings that can't be applied.
 	Problems []string
 }
 
-// Make computes a plan. Password returns the password with a name.
+// Make computes a plan. password returns the password with a name.
 func Make(c Config, n Node, has host.Announcements, password func(name string) (string, error)) Plan {
 	var p Plan
 	if c.BGP != nil {
@@ -120,7 +120,7 @@ func (p *Plan) bgp(b *epicv1.BGP, n Node, has host.Announcements, password func(
 		}
 	}
 	for _, route := range has.Routes {
-		// A route of a family that no peer takes costs memory and nothing else.
+		// A route whose family no peer accepts would only use memory.
 		if families[route.Addr().Is4()] {
 			p.Speaker.Routes = append(p.Speaker.Routes, route)
 		}
@@ -131,7 +131,7 @@ func (p *Plan) problem(format string, args ...any) {
 	p.Problems = append(p.Problems, fmt.Sprintf(format, args...))
 }
 
-// number is an autonomous system number as BGP has it.
+// number converts an autonomous system number.
 func number(n int64) (uint32, bool) {
 	return uint32(n), n > 0 && n < 1<<32
 }
@@ -155,7 +155,7 @@ func sessionOf(p *epicv1.BGPPeer, restart time.Duration) (speaker.Peer, error) {
 
 // bfdOf returns the settings of a peer's BFD session.
 func bfdOf(b *epicv1.BFD) bfd.Config {
-	const least = 10 // what the API allows; a session with 0 would never rest
+	const least = 10 // the minimum that the API allows; a session with 0 would never pause
 	return bfd.Config{
 		Transmit:   time.Duration(max(b.TransmitMilliseconds, least)) * time.Millisecond,
 		Receive:    time.Duration(max(b.ReceiveMilliseconds, least)) * time.Millisecond,
@@ -163,7 +163,7 @@ func bfdOf(b *epicv1.BFD) bfd.Config {
 	}
 }
 
-// selects reports whether a selector chooses a node. None chooses all.
+// selects reports whether a selector selects a node. A nil selector selects all.
 func selects(s *metav1.LabelSelector, n Node) (bool, error) {
 	if s == nil {
 		return true, nil

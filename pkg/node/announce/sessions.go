@@ -18,8 +18,9 @@ import (
 // SessionsVersion is the version of the file with BFD sessions.
 const SessionsVersion = 1
 
-// stopBFD ends the BFD sessions. Where peers keep the routes of a program that is away, they
-// are asked to miss it no sooner: a BFD session that goes down ends a graceful restart.
+// stopBFD ends the BFD sessions. If peers keep the routes of a restarting program, it
+// asks them for a detection time of that length: a BFD session that goes down would end a
+// graceful restart.
 func (a *Announcer) stopBFD(ctx context.Context) {
 	a.mu.Lock()
 	var patience time.Duration
@@ -36,8 +37,8 @@ func (a *Announcer) stopBFD(ctx context.Context) {
 	}
 }
 
-// resumeBFD continues with the BFD sessions of the program before, once: the peers would take
-// those of an earlier one for a failure.
+// resumeBFD continues the BFD sessions of the previous program, once: peers would treat
+// older sessions as failed.
 func (a *Announcer) resumeBFD(ctx context.Context) {
 	if a.options.Sessions.Path == "" {
 		return

@@ -12,22 +12,22 @@ import (
 	"github.com/acnodal/epic/pkg/node/announce/layer2"
 )
 
-// Status is what is announced, and to whom.
+// Status describes what is announced, and to whom.
 type Status struct {
 	Peers  []Peer         `json:"peers,omitempty"`
 	Routes []netip.Prefix `json:"routes,omitempty"`
-	// Layer2 are the addresses for which this node answers, or would.
+	// Layer2 lists the addresses for which this node answers or is a candidate.
 	Layer2 []Layer2 `json:"layer2,omitempty"`
-	// Waiting are addresses that this node delivers and does not announce before its tunnels
-	// carry packets.
+	// Waiting lists addresses that this node delivers but does not announce before its
+	// tunnels carry packets.
 	Waiting []netip.Addr `json:"waiting,omitempty"`
-	// Takeovers is how often this node took such an address over.
+	// Takeovers is how often this node took over such an address.
 	Takeovers uint64 `json:"takeovers,omitempty"`
-	// Problems are settings that can't be followed, in words.
+	// Problems describes settings that can't be applied.
 	Problems []string `json:"problems,omitempty"`
 }
 
-// Layer2 is what this node is for an address on an interface.
+// Layer2 is the role of this node for an address on an interface.
 type Layer2 struct {
 	Address   netip.Addr `json:"address"`
 	Interface string     `json:"interface"`
@@ -37,7 +37,7 @@ type Layer2 struct {
 	Holder string `json:"holder,omitempty"`
 }
 
-// Answered returns for how many addresses this node answers on layer 2.
+// Answered returns the number of addresses for which this node answers on layer 2.
 func (s *Status) Answered() int {
 	answered := map[netip.Addr]bool{}
 	for _, l := range s.Layer2 {
@@ -62,12 +62,12 @@ type Peer struct {
 	// Local is the address of this end.
 	Local netip.Addr `json:"local,omitzero"`
 	Up    bool       `json:"up"`
-	// HasBFD reports whether there is a BFD session with the peer, and BFDUp whether that is up.
+	// HasBFD indicates that the peer has a BFD session, and BFDUp that it is up.
 	HasBFD bool `json:"hasBFD,omitempty"`
 	BFDUp  bool `json:"bfdUp,omitempty"`
 	// Since is when the session was established.
 	Since time.Time `json:"since,omitzero"`
-	// Refused is how many routes the peer sends, none of which is used.
+	// Refused is the number of routes that the peer sends, none of which is used.
 	Refused uint64 `json:"refused,omitempty"`
 	// Message is why the session is down.
 	Message string `json:"message,omitempty"`
@@ -77,10 +77,10 @@ func (p Peer) compare(o Peer) int {
 	return cmp.Or(cmp.Compare(p.Name, o.Name), p.Address.Compare(o.Address))
 }
 
-// State is the state of the session as the API has it.
+// State returns the state of the session in the API's form.
 func (p Peer) State() epicv1.SessionState { return state(p.Up) }
 
-// BFD is the state of the BFD session as the API has it, "" if there is none.
+// BFD returns the state of the BFD session in the API's form, or "" if there is none.
 func (p Peer) BFD() epicv1.SessionState {
 	if !p.HasBFD {
 		return ""

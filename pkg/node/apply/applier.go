@@ -17,22 +17,22 @@ import (
 )
 
 const (
-	// settle is how long changes are gathered. It is short next to what an API write
-	// takes, and long enough for all objects of a burst to share a system call.
+	// settle is how long changes are batched. It is short compared with an API write, and
+	// long enough for all objects of a burst to share a system call.
 	settle = 3 * time.Millisecond
-	// Retries of what failed.
+	// Delays of retries.
 	firstRetry, lastRetry = time.Second, 30 * time.Second
 )
 
-// Ends are the ends of the control protocol on this node.
+// Ends manages the ends of the control protocol on this node.
 type Ends interface {
-	// Set opens a tunnel or changes it.
+	// Set opens or changes a tunnel.
 	Set(t dataplane.Tunnel, keys []gue.Key) error
-	// Remove closes it.
+	// Remove closes a tunnel.
 	Remove(tunnel uint32)
 }
 
-// Plane is the part of a data plane that objects are applied to.
+// Plane is the part of a data plane to which objects are applied.
 type Plane interface {
 	Tunnels() dataplane.Tunnels
 	Services() dataplane.Services
@@ -40,7 +40,7 @@ type Plane interface {
 	Directs() dataplane.Directs
 }
 
-// Applier applies intents. Its methods may be called at the same time.
+// Applier applies intents. Its methods may be called concurrently.
 type Applier struct {
 	tunnels  dataplane.Tunnels
 	services dataplane.Services
@@ -54,15 +54,16 @@ type Applier struct {
 	owners  map[uint32]*object
 	dirty   map[intent.Key]struct{}
 	retry   map[intent.Key]struct{}
-	// version counts changes, and done is the one up to which all is applied.
+	// version counts changes, and done is the version up to which all are applied.
 	version, done uint64
 	waiters       []waiter
 	wake          chan struct{}
 	observe       func(time.Duration)
 	now           func() time.Time
-	// leaving has the objects with leaving endpoints, and when the next of each is closed.
+	// leaving holds the objects with leaving endpoints, and when the next endpoint of
+	// each is closed.
 	leaving map[intent.Key]time.Time
-	// usage is nil where accounts have no shares.
+	// usage is nil if accounts have no shares.
 	usage *usage
 }
 
@@ -71,7 +72,7 @@ type waiter struct {
 	done    chan struct{}
 }
 
-// object is what is known of one object. Only Run changes applied.
+// object is the state of one object. Only Run changes applied.
 type object struct {
 	key     intent.Key
 	want    *intent.Intent
@@ -91,8 +92,8 @@ func New(plane Plane, ends Ends, plan Planner) *Applier {
 	}
 }
 
-// Observe has the time from each change to its being applied told. It must be
-// called before Run.
+// Observe sets a function that is called with the time from each change until it is
+// applied. Call it before Run.
 func (a *Applier) Observe(observe func(time.Duration)) { a.observe = observe }
 
 // Set adds or changes an object.
@@ -110,7 +111,8 @@ func (a *Applier) Set(i *intent.Intent) {
 		o = &object{key: i.Key}
 		a.objects[i.Key] = o
 	case o.want != nil && o.want.Equal(i):
-		// The new one shares its tunnels with the object that is kept, the old one no longer.
+		// The new intent shares its tunnels with the object that is kept; the old one no
+		// longer does.
 		o.want = i
 		return
 	case o.want != nil && o.want.UID != i.UID:
@@ -145,8 +147,8 @@ func (a *Applier) close(all bool) {
 	}
 }
 
-// closeAt notes when the next leaving endpoint of an object must be closed; zero if it has
-// none.
+// closeAt records when the next leaving endpoint of an object must be closed; zero if it
+// has none.
 func (a *Applier) closeAt(key intent.Key, next time.Time) {
 	if next.IsZero() {
 		delete(a.leaving, key)
@@ -155,8 +157,8 @@ func (a *Applier) closeAt(key intent.Key, next time.Time) {
 	}
 }
 
-// nextClose is how long it is until a leaving endpoint must be closed; false if there is
-// none.
+// nextClose returns the time until a leaving endpoint must be closed, and false if there
+// is none.
 func (a *Applier) nextClose() (time.Duration, bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -179,7 +181,7 @@ func (a *Applier) Delete(key intent.Key) {
 	}
 }
 
-// SetKeys gives an object's tunnels their keys. Tunnels without keys are not open.
+// SetKeys sets the keys of an object's tunnels. Tunnels without keys are not open.
 func (a *Applier) SetKeys(key intent.Key, keys intent.Keys) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -189,8 +191,8 @@ func (a *Applier) SetKeys(key intent.Key, keys intent.Keys) {
 	}
 }
 
-// Replan plans objects again, because what the Planner knows besides them changed:
-// the given ones, or all if none is given.
+// Replan plans objects again, because other input of the Planner changed: the given ones,
+// or all if none is given.
 func (a *Applier) Replan(keys ...intent.Key) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -219,7 +221,7 @@ func (a *Applier) touch(key intent.Key, o *object) {
 	}
 }
 
-// Wait returns when all changes that were made before are applied, or have failed.
+// Wait returns when all earlier changes are applied or have failed.
 func (a *Applier) Wait(ctx context.Context) error {
 	a.mu.Lock()
 	if a.done >= a.version {
@@ -237,7 +239,7 @@ func (a *Applier) Wait(ctx context.Context) error {
 	}
 }
 
-// Run applies changes until the context ends. What is applied stays.
+// Run applies changes until the context ends. Applied changes stay.
 func (a *Applier) Run(ctx context.Context) {
 	pause := firstRetry
 	retry := time.NewTimer(time.Hour)
@@ -281,7 +283,8 @@ func (a *Applier) Run(ctx context.Context) {
 	}
 }
 
-// flush applies what is dirty, and returns how many objects wait for a retry.
+// flush applies the dirty objects, and returns the number of objects that wait for a
+// retry.
 func (a *Applier) flush(ctx context.Context) int {
 	a.mu.Lock()
 	keys := make([]intent.Key, 0, len(a.dirty))
@@ -295,7 +298,7 @@ func (a *Applier) flush(ctx context.Context) int {
 	errs := a.apply(keys)
 	for _, err := range errs {
 		if errors.Is(err, dataplane.ErrMapFull) {
-			// Endpoints that objects have take precedence over those that left.
+			// Current endpoints of objects take precedence over those that are leaving.
 			a.close(true)
 			break
 		}
@@ -336,8 +339,8 @@ func (a *Applier) flush(ctx context.Context) int {
 	return len(a.retry)
 }
 
-// apply applies objects together, and where that fails each by itself, so one
-// that does not fit does not keep the others out. It returns the errors.
+// apply applies objects together and, if that fails, one by one, so one that does not fit
+// does not block the others. It returns the errors.
 func (a *Applier) apply(keys []intent.Key) map[intent.Key]error {
 	err := a.applyTogether(keys)
 	if err == nil {
@@ -360,7 +363,7 @@ func (a *Applier) applyTogether(keys []intent.Key) error {
 	for _, id := range b.goneTunnels {
 		a.ends.Remove(id)
 	}
-	// Of two that fail the first has to be told, and the others might succeed.
+	// If two fail, the first has to be reported, and the others might succeed.
 	errs := []error{
 		call(a.directs.Delete, b.goneDirects),
 		call(a.openings.Delete, b.goneOpenings),
@@ -389,9 +392,9 @@ func (a *Applier) applyTogether(keys []intent.Key) error {
 	return errors.Join(errs...)
 }
 
-// settle notes what the kernel has now. After an error that is what was there and
-// what should be, each of them perhaps, so all of it is done again and all of
-// it goes with the object.
+// settle records the new state of the kernel. After an error, that may be any mix of the
+// old and the new state, so everything is applied again, and everything is removed with
+// the object.
 func (a *Applier) settle(changes []change, err error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -427,17 +430,17 @@ func call[T any](do func(...T) error, values []T) error {
 	return do(values...)
 }
 
-// State is what is known of one object.
+// State is the state of one object.
 type State struct {
 	Intent *intent.Intent
 	Keys   intent.Keys
 	Plan   Plan
-	// Err is why it is not applied, nil if it is.
+	// Err is why it is not applied, or nil if it is.
 	Err error
 }
 
-// Each calls see for each object, in no order. It must not call the Applier, and
-// not change what it is given.
+// Each calls see for each object, in any order. see must not call the Applier or change
+// its argument.
 func (a *Applier) Each(see func(State)) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -448,8 +451,8 @@ func (a *Applier) Each(see func(State)) {
 	}
 }
 
-// EachIntent calls see with what is wanted of each object, in no order. It is cheaper
-// than Each, which works out what was applied.
+// EachIntent calls see with the intent of each object, in any order. It is cheaper than
+// Each, which computes what was applied.
 func (a *Applier) EachIntent(see func(*intent.Intent)) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -460,7 +463,7 @@ func (a *Applier) EachIntent(see func(*intent.Intent)) {
 	}
 }
 
-// Get returns what is known of an object; false if there is none.
+// Get returns the state of an object, and false if it is not known.
 func (a *Applier) Get(key intent.Key) (State, bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()

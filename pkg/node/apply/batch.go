@@ -10,32 +10,32 @@ import (
 	"github.com/acnodal/epic/pkg/node/intent"
 )
 
-// change is what one object had, and what it is to have.
+// change is the old and the new state of one object.
 type change struct {
 	o         *object
 	was, plan Plan
 	keys      intent.Keys
-	// short reports whether something is left out because the account has its share.
+	// short reports whether something is left out because the account has used its share.
 	short bool
 }
 
-// batch is what changes in the kernel.
+// batch is a set of changes to the kernel.
 type batch struct {
 	goneServices []dataplane.Service
 	goneTunnels  []uint32
-	// closed are new tunnels, shut, and those that the far end will open; open are
-	// those that change and have their far end.
+	// closed holds new tunnels, which are closed, and those that the far end will open;
+	// open holds those that change and whose far end is known.
 	closed, open []dataplane.Tunnel
 	services     []dataplane.Service
-	// movedServices are those of endpoints that other tunnels lead to now. They go when
-	// the new ones are there, so no packet comes in between.
+	// movedServices holds the services of endpoints to which other tunnels lead now. They
+	// are removed after the new ones are added, so no packet is lost in between.
 	movedServices []dataplane.Service
 
 	goneOpenings, openings []dataplane.Opening
 	goneDirects, directs   []dataplane.Direct
 }
 
-// prepare plans objects and compares with what is applied.
+// prepare plans objects and compares the plans with the applied state.
 func (a *Applier) prepare(keys []intent.Key) ([]change, batch) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -87,7 +87,7 @@ func (b *batch) add(c change, newTunnels map[uint32]bool, newServices map[servic
 	}
 	for _, t := range c.plan.Tunnels {
 		was, known := old[t.ID]
-		// What failed before may be half done, so it is done again.
+		// A failed change may be half applied, so it is repeated.
 		if known && was == t && c.o.err == nil {
 			continue
 		}
@@ -121,7 +121,7 @@ func (b *batch) add(c change, newTunnels map[uint32]bool, newServices map[servic
 }
 
 // compare appends to gone what one object had and none of the changed ones has, and to
-// missing what it has and had not, or all of it after an error.
+// missing what it has and did not have, or everything after an error.
 func compare[T comparable](gone, missing, had, has []T, wanted map[T]bool, failed bool) ([]T, []T) {
 	applied := make(map[T]bool, len(had))
 	for _, one := range had {
@@ -146,8 +146,8 @@ type serviceKey struct {
 	transport uint8
 }
 
-// anyTunnel is what services have in common that reach an endpoint by several tunnels. No
-// service has it, because no tunnel's ID is zero.
+// anyTunnel returns the common key of services that reach an endpoint by several tunnels.
+// No service has it, because no tunnel ID is zero.
 func (k serviceKey) anyTunnel() serviceKey {
 	k.tunnel = 0
 	return k

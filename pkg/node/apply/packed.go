@@ -9,8 +9,8 @@ import (
 	"github.com/acnodal/epic/pkg/dataplane"
 )
 
-// packed is a plan that is kept: what its tunnels and services have in common, it has once.
-// A gateway node has a tunnel and a service for each pair of a client node and a proxy.
+// packed is a compact plan: values that its tunnels and services share are stored once. A
+// gateway node has a tunnel and a service for each pair of a client node and a proxy.
 type packed struct {
 	rest     Plan // without tunnels and services
 	ends     []netip.AddrPort
@@ -19,15 +19,15 @@ type packed struct {
 	services []packedService
 }
 
-// packedTunnel has the places of its ends.
+// packedTunnel refers to its ends by index.
 type packedTunnel struct {
 	id            uint32
 	local, remote uint32
 	mtu           uint16
 }
 
-// packedService has the place of its sources. Its protocol and port are at an address of
-// which the zone, which no endpoint has, is left out.
+// packedService refers to its sources by index. It stores the address without
+// a zone, which no endpoint has.
 type packedService struct {
 	address  [16]byte
 	tunnel   uint32
@@ -39,7 +39,7 @@ type packedService struct {
 	leaving  bool
 }
 
-// pack makes a plan small.
+// pack returns the compact form of a plan.
 func pack(p Plan) packed {
 	k := packed{rest: p, tunnels: make([]packedTunnel, 0, len(p.Tunnels)), services: make([]packedService, 0, len(p.Services))}
 	k.rest.Tunnels, k.rest.Services = nil, nil

@@ -11,32 +11,32 @@ import (
 	"github.com/acnodal/epic/pkg/node/proxies"
 )
 
-// Plan is what one object needs of the data plane.
+// Plan is what one object needs in the data plane.
 type Plan struct {
 	Tunnels  []dataplane.Tunnel
 	Services []dataplane.Service
 	// Openings are the published ports of the object's proxies on a gateway node.
 	Openings []dataplane.Opening
-	// Directs are the endpoints that these reach without a tunnel.
+	// Directs are the endpoints that these proxies reach without a tunnel.
 	Directs []dataplane.Direct
-	// Problems describe what of the object can't be done, in words for its owner.
+	// Problems describe, for its owner, parts of the object that can't be applied.
 	Problems []string
 }
 
-// Planner works out what an object needs here.
+// Planner computes what an object needs on this node.
 type Planner func(*intent.Intent) Plan
 
-// Local says by which address of this node a tunnel reaches its far end, and how
-// large its inner packets may be.
+// Local returns the address of this node by which a tunnel reaches its far end, and the
+// maximum size of its inner packets.
 type Local func(nodeAddress, other netip.Addr) (local netip.Addr, mtu uint16, err error)
 
-// Denied describes what an address is that no proxy may reach without a tunnel, and false for
-// any other.
+// Denied describes an address that no proxy may reach without a tunnel, and returns false
+// for any other.
 type Denied func(netip.Addr) (what string, denied bool)
 
-// ForGateway plans for a gateway node: each endpoint is reached from each proxy of
-// its object that runs here, through its tunnel if it has one. Endpoints that leave keep
-// their open connections.
+// ForGateway returns a Planner for a gateway node: each endpoint is reached from each
+// proxy of its object that runs here, through its tunnel if it has one. Leaving endpoints
+// keep their open connections.
 func ForGateway(local Local, interfaces func(intent.Key) []proxies.Interface, denied Denied) Planner {
 	return func(i *intent.Intent) Plan {
 		var p Plan
@@ -77,9 +77,9 @@ func ForGateway(local Local, interfaces func(intent.Key) []proxies.Interface, de
 	}
 }
 
-// ForClient plans for a client node: each endpoint on it is reached through each
-// tunnel that ends at its node's address, from the proxy's addresses. Port is this
-// end's.
+// ForClient returns a Planner for a client node: each endpoint on it is reached through
+// each tunnel that ends at its node's address, from the proxy's addresses. port is the
+// port of this end.
 func ForClient(local Local, port uint16) Planner {
 	return func(i *intent.Intent) Plan {
 		var p Plan
@@ -107,7 +107,7 @@ func ForClient(local Local, port uint16) Planner {
 	}
 }
 
-// openings are the published ports at an interface, each once.
+// openings returns the distinct published ports at an interface.
 func openings(ports []intent.Port, index int) []dataplane.Opening {
 	out := make([]dataplane.Opening, 0, len(ports))
 	for _, port := range ports {

@@ -10,14 +10,14 @@ import (
 	"github.com/acnodal/epic/pkg/dataplane"
 )
 
-// Counts are how many of each some objects have on this node.
+// Counts holds the number of entries of each kind of some objects on this node.
 type Counts struct {
 	Tunnels, Services, Openings, Directs int
 }
 
-// Shares are what one account may have of a gateway's data plane, so no account can fill the
-// maps and keep out what others add. Percent is its part of each map. A service and an opening
-// take up to two entries.
+// Shares returns the maximum that one account may have of a gateway's data plane, so no
+// account can fill the maps and block others. percent is its share of each map. A service
+// and an opening take up to two entries.
 func Shares(options dataplane.Options, percent int) Counts {
 	part := func(of uint32, each int) int { return max(int(of)*percent/100/each, 1) }
 	return Counts{
@@ -40,14 +40,14 @@ func (c Counts) minus(d Counts) Counts {
 	return Counts{c.Tunnels - d.Tunnels, c.Services - d.Services, c.Openings - d.Openings, c.Directs - d.Directs}
 }
 
-// below reports whether some number is lower than the other.
+// below reports whether any number is lower than the corresponding one in d.
 func (c Counts) below(d Counts) bool {
 	return c.Tunnels < d.Tunnels || c.Services < d.Services || c.Openings < d.Openings || c.Directs < d.Directs
 }
 
-// within leaves out of an object's plan what exceeds the shares, given what the account's other
-// objects have. It reports whether it left out anything. What the object had stays first, and
-// what only keeps open connections goes first.
+// within removes what exceeds the shares from an object's plan, given the usage of the
+// account's other objects. It reports whether it removed anything. Existing entries are
+// kept first, and entries that only keep connections open are removed first.
 func (c Counts) within(others Counts, was, plan *Plan) bool {
 	var short []string
 	leftOut := func(left, share int, what string) {
@@ -80,8 +80,8 @@ func (c Counts) within(others Counts, was, plan *Plan) bool {
 func itself[T any](t *T) T { return *t }
 func never[T any](*T) bool { return false }
 
-// cut keeps as many entries as there is room for: first those that are there already, then
-// those that are new, then those that may go. It returns how many are left out.
+// cut keeps as many entries as fit: first existing ones, then new ones, then optional
+// ones. It returns the number of removed entries.
 func cut[T any, K comparable](want, had []T, room int, key func(*T) K, mayGo func(*T) bool) (kept []T, left int) {
 	room = max(room, 0)
 	if len(want) <= room {
@@ -105,20 +105,21 @@ func cut[T any, K comparable](want, had []T, room int, key func(*T) K, mayGo fun
 	return sorted[:room:room], len(want) - room
 }
 
-// usage is what the objects of each account have, if there are shares.
+// usage tracks the usage of each account's objects, if there are shares.
 type usage struct {
 	shares Counts
-	// by is by account, and short are the objects of which something is left out.
+	// by holds the usage by account, and short the objects of which something was left
+	// out.
 	by    map[string]Counts
 	short map[string]map[*object]struct{}
 }
 
-// Share has each account keep within its share. It must be called before Run.
+// Share limits each account to its share. Call it before Run.
 func (a *Applier) Share(shares Counts) {
 	a.usage = &usage{shares: shares, by: map[string]Counts{}, short: map[string]map[*object]struct{}{}}
 }
 
-// limit leaves out of the plans what exceeds the shares.
+// limit removes what exceeds the shares from the plans.
 func (u *usage) limit(running map[string]Counts, c *change) {
 	if u == nil {
 		return
@@ -133,7 +134,8 @@ func (u *usage) limit(running map[string]Counts, c *change) {
 	running[account] = others.plus(countsOf(&c.plan))
 }
 
-// settle notes what objects have now, and returns those that lack something which may fit now.
+// settle records the usage of objects, and returns those that lack something which may
+// fit now.
 func (u *usage) settle(changes []change) []*object {
 	if u == nil {
 		return nil

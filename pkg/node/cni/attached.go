@@ -28,26 +28,26 @@ import (
 const (
 	attachmentVersion = 1
 	attachmentSuffix  = ".attachment"
-	// verifyInterval is how often all is compared with the kernel, should one of its
-	// messages be lost.
+	// verifyInterval is the interval of a full comparison with the kernel, in case a
+	// notification is lost.
 	verifyInterval = 10 * time.Second
 )
 
-// Attachment is what is kept of one attachment.
+// Attachment is the record of one attachment.
 type Attachment struct {
 	wire.Attachment
 	// Netns is the path of the pod's network namespace, NetnsID its identity.
 	Netns   string `json:"netns"`
 	NetnsID string `json:"netnsID"`
-	// Plan is what was carried out.
+	// Plan is the plan that was applied.
 	Plan wire.Plan `json:"plan"`
-	// Index is that of the host's end when it was made.
+	// Index is the index of the host's end when it was created.
 	Index int `json:"index"`
 }
 
-// Attached are the proxies that the CNI plugin attached: one file each in a
-// directory. Those whose interface the kernel does not have are kept, because it may be
-// made again, but not listed.
+// Attached records the proxies that the CNI plugin attached, in one file each in a
+// directory. A proxy without an interface is kept, because the interface may be
+// recreated, but not listed.
 type Attached struct {
 	directory string
 	ns        netns.NsHandle
@@ -55,14 +55,14 @@ type Attached struct {
 
 	mu      sync.Mutex
 	records map[string]Attachment
-	// live are the indexes of the interfaces that the kernel has.
+	// live holds the indexes of existing interfaces.
 	live    map[string]int
 	changed chan struct{}
 }
 
-// OpenAttached reads the directory, which it makes if it is not there. Damaged files
-// are put aside with a message, because the others are good. The namespace is that of the
-// host's ends; netns.None() is the process's own.
+// OpenAttached reads the directory, and creates it if it does not exist. It sets damaged
+// files aside with a message, because the others are usable. ns is the namespace of the
+// host's ends; netns.None() is that of the process.
 func OpenAttached(ctx context.Context, directory string, ns netns.NsHandle) (*Attached, error) {
 	if err := os.MkdirAll(directory, 0o700); err != nil {
 		return nil, err
@@ -101,7 +101,7 @@ func OpenAttached(ctx context.Context, directory string, ns netns.NsHandle) (*At
 	return a, nil
 }
 
-// Close frees what it opened. The files stay.
+// Close releases its resources. The files stay.
 func (a *Attached) Close() { a.rt.Close() }
 
 func file(path string) statefile.File {
@@ -112,7 +112,7 @@ func (a *Attached) path(host string) string {
 	return filepath.Join(a.directory, host+attachmentSuffix)
 }
 
-// Put keeps an attachment, whose interface has to be there.
+// Put records an attachment, whose interface must exist.
 func (a *Attached) Put(r Attachment) error {
 	host := r.Plan.Host
 	if host == "" || host != filepath.Base(host) {
@@ -136,7 +136,7 @@ func (a *Attached) Put(r Attachment) error {
 	return nil
 }
 
-// Delete forgets an attachment. One that is not known is not an error.
+// Delete removes an attachment. It is not an error if it is unknown.
 func (a *Attached) Delete(host string) error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -160,8 +160,8 @@ func (a *Attached) Get(host string) (Attachment, bool) {
 	return r, ok
 }
 
-// All returns all attachments, by the names of the host's ends, also those whose
-// interface is gone.
+// All returns all attachments by the names of the host's ends, including those without an
+// interface.
 func (a *Attached) All() []Attachment {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -173,7 +173,7 @@ func (a *Attached) All() []Attachment {
 	return out
 }
 
-// Live reports whether the kernel has an attachment's interface.
+// Live reports whether an attachment's interface exists.
 func (a *Attached) Live(host string) bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -196,7 +196,7 @@ func (a *Attached) List() []proxies.Interface {
 	return out
 }
 
-// notify indicates that the list has changed. The lock is held.
+// notify signals that the list has changed. The caller holds the lock.
 func (a *Attached) notify() {
 	select {
 	case a.changed <- struct{}{}:
@@ -204,7 +204,7 @@ func (a *Attached) notify() {
 	}
 }
 
-// Run implements proxies.Source: it follows the kernel's interfaces.
+// Run implements proxies.Source: it watches the kernel's interfaces.
 func (a *Attached) Run(ctx context.Context, changed func()) error {
 	changed()
 	tick := time.NewTicker(verifyInterval)
@@ -227,10 +227,11 @@ func (a *Attached) Run(ctx context.Context, changed func()) error {
 	}
 }
 
-// verify compares what is kept with what the kernel has.
+// verify compares the records with the kernel.
 func (a *Attached) verify() error {
 	links, err := a.rt.LinkList()
-	// A list that changed while it was read may lack some, which are looked up.
+	// A list that changed while it was read may lack some interfaces, which are looked
+	// up.
 	if err != nil && !errors.Is(err, netlink.ErrDumpInterrupted) {
 		return fmt.Errorf("list links: %w", err)
 	}
@@ -262,7 +263,7 @@ func (a *Attached) verify() error {
 	return nil
 }
 
-// watch reports interfaces that come and go.
+// watch reports interfaces that are added and removed.
 func (a *Attached) watch(ctx context.Context, updates chan<- struct{}) {
 	for ctx.Err() == nil {
 		done := make(chan struct{})

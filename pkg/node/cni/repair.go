@@ -31,9 +31,9 @@ func (s *Server) mendLoop(ctx context.Context) {
 	}
 }
 
-// Repair creates interfaces again that somebody deleted, forgets attachments whose network
-// namespace is gone, and takes down those whose pod has been gone for minutes. It must
-// not be called twice at the same time.
+// Repair recreates deleted interfaces, forgets attachments whose network namespace no
+// longer exists, and removes those whose pod has been gone for minutes. It must not be
+// called concurrently.
 func (s *Server) Repair(ctx context.Context, now time.Time) {
 	if s.told == nil {
 		s.told, s.goneSince = map[string]string{}, map[string]time.Time{}
@@ -66,8 +66,8 @@ func (s *Server) Repair(ctx context.Context, now time.Time) {
 	}
 }
 
-// withoutNumbers is an error's text by which it is known again: descriptors in it
-// differ each time.
+// withoutNumbers returns an error's text without numbers, to recognize it again:
+// descriptors in it differ each time.
 func withoutNumbers(err error) string {
 	return strings.Map(func(r rune) rune {
 		if unicode.IsDigit(r) {

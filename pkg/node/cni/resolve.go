@@ -28,16 +28,16 @@ type Proxy struct {
 	PodUID           types.UID
 	// Addresses are the public and the alternate address.
 	Addresses []netip.Addr
-	// Bridge is the one of the public address's pool.
+	// Bridge is the bridge of the public address's pool.
 	Bridge string
-	// Keep is what stays on the pod's first interface.
+	// Keep lists the networks that stay on the pod's first interface.
 	Keep []netip.Prefix
 }
 
-// Resolver finds out which pods are proxies.
+// Resolver determines which pods are proxies.
 type Resolver interface {
-	// Resolve returns nil for a pod that is no proxy. A pod or an object that is not
-	// known yet is a failure that may go away.
+	// Resolve returns nil for a pod that is not a proxy. If a pod or an object is not
+	// known yet, it returns a temporary error.
 	Resolve(ctx context.Context, namespace, name string, uid types.UID) (*Proxy, error)
 	// Gone reports whether a pod is known to be gone.
 	Gone(namespace, name string, uid types.UID) bool
@@ -45,25 +45,25 @@ type Resolver interface {
 
 // Pods finds the pods of this node, such as by an informer's store.
 type Pods interface {
-	// Get returns an error that apierrors.IsNotFound knows for a pod that is not
-	// there.
+	// Get returns an error for which apierrors.IsNotFound is true if a pod does not
+	// exist.
 	Get(namespace, name string) (*corev1.Pod, error)
 	// HasSynced reports whether all pods are known.
 	HasSynced() bool
 }
 
 // Objects resolves from the node's pods and from the API. Objects are read when a proxy
-// starts, which is seldom, so a store of them would only be memory.
+// starts, which is rare, so caching them would only use memory.
 type Objects struct {
 	Pods         Pods
 	LoadBalancer func(ctx context.Context, namespace, name string) (*epicv1.LoadBalancer, error)
 	GWProxy      func(ctx context.Context, namespace, name string) (*epicv1.GWProxy, error)
 	Prefix       func(ctx context.Context, name string) (*epicv1.ServicePrefix, error)
-	// Keep is what proxies reach by the cluster's own network: its services' and the
-	// node's addresses.
+	// Keep returns the networks that proxies reach by the cluster's own network:
+	// addresses of its services and of the node.
 	Keep func(ctx context.Context) ([]netip.Prefix, error)
-	// Wait is how long to wait for a pod that is not known yet: the kubelet's watch
-	// may be ahead of this program's. Default: 5 seconds.
+	// Wait is how long to wait for a pod that is not known yet: the kubelet's watch may
+	// be ahead of this program's. Default: 5 seconds.
 	Wait time.Duration
 }
 
@@ -186,7 +186,7 @@ func (l *Objects) Gone(namespace, name string, uid types.UID) bool {
 	return err == nil && uid != "" && pod.UID != uid
 }
 
-// Prefixes reads EPIC's service-cidr: prefixes with commas between.
+// Prefixes parses EPIC's service-cidr: comma-separated prefixes.
 func Prefixes(field, text string) ([]netip.Prefix, error) {
 	var out []netip.Prefix
 	for part := range strings.SplitSeq(text, ",") {

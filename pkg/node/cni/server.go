@@ -28,33 +28,33 @@ import (
 const InterfaceName = "net1"
 
 const (
-	// mendInterval is how often attachments are compared with the kernel.
+	// mendInterval is the interval at which attachments are compared with the kernel.
 	mendInterval = 3 * time.Second
-	// goneGrace is how long a pod has to be gone before its attachment is taken down,
-	// should the runtime never do so.
+	// goneGrace is how long a pod has to be gone before its attachment is removed, in
+	// case the runtime never does so.
 	goneGrace = 5 * time.Minute
-	// readTimeout bounds a request, which is small and comes from this machine.
+	// readTimeout limits the time to read a request, which is small and local.
 	readTimeout = 5 * time.Second
 )
 
-// Server answers the plugin.
+// Server serves the plugin.
 type Server struct {
-	// Resolver finds out which pods are proxies.
+	// Resolver determines which pods are proxies.
 	Resolver Resolver
-	// Attached keeps what was attached.
+	// Attached records the attachments.
 	Attached *Attached
 	// Worker repairs.
 	Worker podnet.Worker
 
 	locks keyed
-	// goneSince is when a pod was first seen to be gone, by the host's end.
+	// goneSince is when a pod was first found to be gone, by the host's end.
 	goneSince map[string]time.Time
-	// told are the troubles that were logged, so each is once.
+	// told holds the problems that were logged, so each is logged once.
 	told map[string]string
 }
 
-// Listen makes the socket, for root only, in a directory that it makes too. A socket
-// that a dead program left is replaced; that no other lives is the caller's to know.
+// Listen creates the socket, for root only, and its directory. It replaces a leftover
+// socket; the caller must ensure that no other program uses it.
 func Listen(ctx context.Context, path string) (net.Listener, error) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return nil, err
@@ -73,8 +73,8 @@ func Listen(ctx context.Context, path string) (net.Listener, error) {
 	return l, nil
 }
 
-// Run serves the listener and repairs, until the context ends. Requests that have begun
-// are finished.
+// Run serves the listener and repairs, until the context ends. It completes requests in
+// progress.
 func (s *Server) Run(ctx context.Context, l net.Listener) error {
 	srv := &http.Server{
 		Handler:     s.handler(),
@@ -97,11 +97,11 @@ func (s *Server) Run(ctx context.Context, l net.Listener) error {
 	return err
 }
 
-// rootOnly takes connections of root alone. The socket's mode says the same; this
-// holds even if somebody changes that.
+// rootOnly only accepts connections from root. The socket's mode has the same effect;
+// this check still works if somebody changes the mode.
 type rootOnly struct{ net.Listener }
 
-// Accept returns the next connection of root.
+// Accept returns the next connection from root.
 func (r rootOnly) Accept() (net.Conn, error) {
 	for {
 		c, err := r.Listener.Accept()
@@ -179,7 +179,7 @@ func validate(r wire.Request) error {
 	return nil
 }
 
-// plan describes what a pod needs.
+// plan returns the plan of a pod.
 func (s *Server) plan(ctx context.Context, r wire.Request) (wire.Answer, error) {
 	if err := validate(r); err != nil {
 		return wire.Answer{}, err
@@ -205,7 +205,7 @@ func (s *Server) plan(ctx context.Context, r wire.Request) (wire.Answer, error) 
 	}}, nil
 }
 
-// attached keeps what the plugin has made.
+// attached records what the plugin has created.
 func (s *Server) attached(_ context.Context, r wire.Request) (struct{}, error) {
 	if err := validate(r); err != nil {
 		return struct{}{}, err
@@ -219,7 +219,7 @@ func (s *Server) attached(_ context.Context, r wire.Request) (struct{}, error) {
 	})
 }
 
-// detach forgets an attachment, before the plugin removes it.
+// detach forgets an attachment before the plugin removes it.
 func (s *Server) detach(_ context.Context, r wire.Request) (struct{}, error) {
 	if err := validate(r); err != nil {
 		return struct{}{}, err
@@ -229,7 +229,7 @@ func (s *Server) detach(_ context.Context, r wire.Request) (struct{}, error) {
 	return struct{}{}, s.Attached.Delete(name)
 }
 
-// check returns the plan of an attachment, if it is one.
+// check returns the plan of an attachment, if the pod is a proxy.
 func (s *Server) check(ctx context.Context, r wire.Request) (wire.Answer, error) {
 	if err := validate(r); err != nil {
 		return wire.Answer{}, err
@@ -262,7 +262,7 @@ func (s *Server) gc(_ context.Context, g wire.GC) (struct{}, error) {
 	return struct{}{}, errors.Join(errs...)
 }
 
-// keyed is one lock for each key.
+// keyed is a lock per key.
 type keyed struct {
 	mu    sync.Mutex
 	locks map[string]*entry
@@ -273,7 +273,7 @@ type entry struct {
 	users int
 }
 
-// lock returns what unlocks.
+// lock locks a key and returns a function to unlock it.
 func (k *keyed) lock(key string) func() {
 	k.mu.Lock()
 	if k.locks == nil {

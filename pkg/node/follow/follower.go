@@ -28,31 +28,31 @@ import (
 
 const workers = 2
 
-// Sink takes intents.
+// Sink receives intents.
 type Sink interface {
 	Set(*intent.Intent)
 	Delete(intent.Key)
 }
 
-// Options describe what a Follower follows.
+// Options configures a Follower.
 type Options struct {
 	Client versioned.Interface
 	// Nodes are the node's addresses.
 	Nodes []netip.Addr
-	// Namespace is the tenant's, on a client node. On a gateway node it is empty.
+	// Namespace is the tenant's namespace on a client node, and empty on a gateway node.
 	Namespace string
-	// Cluster is the tenant's client cluster. If it is not empty, objects through which
-	// only other clusters publish have no tunnels here: nodes of two clusters may have
-	// the same address.
+	// Cluster is the tenant's client cluster. If it is set, objects through which only
+	// other clusters publish have no tunnels here: nodes of two clusters may have the
+	// same address.
 	Cluster string
 	Sink    Sink
-	// Object is told of each change of a load balancer or proxy, with its status
-	// but for tunnels and conditions, and of a nil status when it is gone or
-	// concerns this node no more. May be nil.
+	// Object is called for each change of a load balancer or proxy, with its status
+	// without tunnels and conditions, and with a nil status when it is deleted or no
+	// longer concerns this node. May be nil.
 	Object func(key intent.Key, status *epicv1.ProxyStatus, version string)
 }
 
-// Follower follows the API.
+// Follower watches the API.
 type Follower struct {
 	o     Options
 	here  intent.Ends
@@ -67,10 +67,10 @@ type Follower struct {
 	spaces map[string]*space
 	errs   map[string]watchError
 	busy   atomic.Int64
-	stop   context.Context //nolint:containedctx // of Run; namespaces begin and end within it
+	stop   context.Context //nolint:containedctx // of Run; namespaces start and stop within it
 }
 
-// New prepares a Follower.
+// New returns a Follower that has not started.
 func New(o Options) (*Follower, error) {
 	f := &Follower{
 		o: o, field: "status.epic-node", here: intent.AtGateway(o.Nodes...),
@@ -112,7 +112,7 @@ func (f *Follower) factory(namespace string, selector fields.Selector) externalv
 		externalversions.WithTweakListOptions(func(o *metav1.ListOptions) { o.FieldSelector = selector.String() }))
 }
 
-// watchErrors notes what keeps a watch from continuing.
+// watchErrors records errors that interrupt a watch.
 func (f *Follower) watchErrors(informer cache.SharedIndexInformer, what string) error {
 	return informer.SetWatchErrorHandlerWithContext(func(ctx context.Context, r *cache.Reflector, err error) {
 		f.mu.Lock()
@@ -134,12 +134,12 @@ func handler(see func(metav1.Object)) cache.ResourceEventHandler {
 	}
 	return cache.ResourceEventHandlerFuncs{
 		AddFunc: one, DeleteFunc: one,
-		// An endpoint that moves from one object to another concerns both.
+		// An endpoint that moves from one object to another affects both.
 		UpdateFunc: func(before, after any) { one(before); one(after) },
 	}
 }
 
-// Run follows until the context ends.
+// Run watches the API until the context ends.
 func (f *Follower) Run(ctx context.Context) {
 	f.mu.Lock()
 	f.stop = ctx
@@ -149,7 +149,7 @@ func (f *Follower) Run(ctx context.Context) {
 	}
 	var wg sync.WaitGroup
 	for range workers {
-		wg.Go(func() { //nolint:contextcheck // a namespace is followed until Run ends, not for one object
+		wg.Go(func() { //nolint:contextcheck // a namespace is watched until Run ends, not for one object
 			for f.next() {
 				continue
 			}
@@ -176,7 +176,8 @@ func (f *Follower) next() bool {
 	return true
 }
 
-// Wait returns when everything that the API had at the start was given to the sink.
+// Wait returns when everything that was in the API at the start has been passed to the
+// sink.
 func (f *Follower) Wait(ctx context.Context) error {
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
@@ -196,7 +197,7 @@ func (f *Follower) synced() bool {
 			return false
 		}
 	}
-	// Work first makes namespaces, whose coming in makes work.
+	// Processing the queue first starts namespaces, whose synchronization adds work.
 	if f.queue.Len() > 0 || f.busy.Load() > 0 {
 		return false
 	}
@@ -210,7 +211,7 @@ func (f *Follower) synced() bool {
 	return f.queue.Len() == 0 && f.busy.Load() == 0
 }
 
-// Knows reports whether an object concerns this node, as far as the API has told.
+// Knows reports whether an object is known to concern this node.
 func (f *Follower) Knows(key intent.Key) bool { return f.find(key) != nil }
 
 // Status returns the status of an object that concerns this node, without its
@@ -225,17 +226,17 @@ func (f *Follower) Status(key intent.Key) (*epicv1.ProxyStatus, string, bool) {
 	return nil, "", false
 }
 
-// watchError is what stopped a watch, and when.
+// watchError is an error that stopped a watch, and when.
 type watchError struct {
 	err error
 	at  time.Time
 }
 
-// errorsFor is how long an error is reported. A watch that does not come up fails again
-// within less.
+// errorsFor is how long an error is reported. A watch that stays down fails again within
+// that time.
 const errorsFor = time.Minute
 
-// Err returns what keeps watches from continuing, nil when all is well.
+// Err returns why watches are interrupted, or nil if they are not.
 func (f *Follower) Err() error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -248,7 +249,7 @@ func (f *Follower) Err() error {
 	return errors.Join(errs...)
 }
 
-// find returns the newest that is known of an object.
+// find returns the newest known version of an object.
 func (f *Follower) find(key intent.Key) runtime.Object {
 	var found runtime.Object
 	var newest uint64
@@ -265,7 +266,7 @@ func (f *Follower) find(key intent.Key) runtime.Object {
 		if err != nil {
 			continue
 		}
-		// Only to choose between two watches of one server.
+		// Only used to choose between two watches of the same server.
 		version, _ := strconv.ParseUint(m.GetResourceVersion(), 10, 64)
 		if found == nil || version > newest {
 			found, newest = o, version
@@ -297,7 +298,7 @@ func (f *Follower) reconcile(key intent.Key) error {
 		return err
 	}
 	if s == nil {
-		// It comes again when its namespace is known.
+		// It is enqueued again when its namespace is known.
 		return nil
 	}
 	switch o := obj.(type) {

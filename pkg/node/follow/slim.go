@@ -16,8 +16,8 @@ import (
 	"github.com/acnodal/epic/pkg/node/intent"
 )
 
-// loadBalancer and gwProxy are what is kept of an object with tunnels: those that end
-// here, in place of the maps in its status, which need many times the memory.
+// loadBalancer and gwProxy are the cached forms of objects with tunnels: with the tunnels
+// that end here, instead of the maps in the status, which need many times the memory.
 type (
 	loadBalancer struct {
 		*epicv1.LoadBalancer
@@ -29,8 +29,8 @@ type (
 	}
 )
 
-// slim drops what a node does not use, before it is kept: most of an object is
-// templates, records and who changed what.
+// slim drops what a node does not use before an object is cached: most of an object
+// consists of templates, records and managed fields.
 func (f *Follower) slim(obj any) (any, error) {
 	switch o := obj.(type) {
 	case *epicv1.LoadBalancer:
@@ -50,7 +50,7 @@ func (f *Follower) slim(obj any) (any, error) {
 		owner := epic.LoadBalancerReference(o)
 		slimMeta(&o.ObjectMeta)
 		if owner != nil {
-			// The texts are constants, which do not need memory for each endpoint.
+			// The texts are constants, which use no memory per endpoint.
 			o.OwnerReferences = []metav1.OwnerReference{{APIVersion: epic.GroupName + "/v1", Kind: "LoadBalancer", UID: owner.UID, Controller: &yes}}
 		}
 		o.Status = epicv1.RemoteEndpointStatus{}
@@ -65,8 +65,9 @@ func (f *Follower) slim(obj any) (any, error) {
 	return obj, nil
 }
 
-// slimEndpoints keeps what a node uses of endpoints, with all their texts in one place. A
-// slice may have a thousand, and a gateway node endpoints of all its tunnels.
+// slimEndpoints keeps the used parts of endpoints, with all their texts in one string. A
+// slice may have a thousand endpoints, and a gateway node caches the endpoints of all its
+// tunnels.
 func slimEndpoints(spec *epicv1.GWEndpointSliceSpec) {
 	size, addresses := 0, 0
 	for i := range spec.Endpoints {
@@ -125,8 +126,8 @@ func slimEndpoints(spec *epicv1.GWEndpointSliceSpec) {
 	spec.NodeAddresses = where
 }
 
-// slimStatus takes the tunnels that end here out of a status, none if the object does not
-// concern this node's cluster.
+// slimStatus returns the tunnels of a status that end here, or none if the object does
+// not concern this node's cluster, and removes them from the status.
 func (f *Follower) slimStatus(s *epicv1.ProxyStatus, concerns bool) []intent.Tunnel {
 	var tunnels []intent.Tunnel
 	if concerns {
@@ -134,7 +135,7 @@ func (f *Follower) slimStatus(s *epicv1.ProxyStatus, concerns bool) []intent.Tun
 	}
 	s.GUETunnelEndpoints, s.Conditions = nil, nil
 	if s.Envoy != nil {
-		// Of TCP, all ports are in the spec.
+		// All TCP ports are in the spec.
 		s.Envoy = &epicv1.EnvoyStatus{Listeners: slices.DeleteFunc(s.Envoy.Listeners, func(l epicv1.EnvoyListenerStatus) bool { return l.Protocol != corev1.ProtocolUDP })}
 		if len(s.Envoy.Listeners) == 0 {
 			s.Envoy = nil
@@ -143,7 +144,7 @@ func (f *Follower) slimStatus(s *epicv1.ProxyStatus, concerns bool) []intent.Tun
 	return tunnels
 }
 
-// shared is the same in a place that all share.
+// shared returns a shared pointer to an equal value.
 func shared(b *bool) *bool {
 	switch {
 	case b == nil:

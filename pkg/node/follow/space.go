@@ -16,27 +16,27 @@ import (
 	"github.com/acnodal/epic/pkg/node/proxies"
 )
 
-// The indexes within a namespace.
+// Indexes within a namespace.
 const (
 	byBalancer = "load-balancer"
 	byProxy    = "proxy"
 	byService  = "service"
 )
 
-// space is what is followed of one namespace: the endpoints of the objects in it
-// that concern this node. It lasts as long as there is such an object.
+// space watches one namespace: the endpoints of the objects in it that concern this node.
+// It exists as long as there is such an object.
 type space struct {
 	cancel context.CancelFunc
 	keys   map[intent.Key]struct{}
 	ready  bool
-	// There is one informer for each address of a client node, which needs its
-	// own endpoints only, and one of all in the namespace on a gateway node.
+	// On a client node, there is one informer for each of its addresses, for its own
+	// endpoints; on a gateway node, one for all endpoints in the namespace.
 	reps, slices []cache.SharedIndexInformer
 	gwroutes     cache.SharedIndexInformer
 }
 
-// enter notes that an object is in its namespace. It returns nil as long as the
-// namespace's endpoints are not known.
+// enter records an object in its namespace. It returns nil while the namespace's
+// endpoints are not known.
 func (f *Follower) enter(key intent.Key) (*space, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -55,7 +55,7 @@ func (f *Follower) enter(key intent.Key) (*space, error) {
 	return s, nil
 }
 
-// leave notes that an object concerns this node no more.
+// leave records that an object no longer concerns this node.
 func (f *Follower) leave(key intent.Key) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -75,7 +75,7 @@ func (f *Follower) leave(key intent.Key) {
 	}
 }
 
-// begin follows a namespace.
+// begin starts watching a namespace.
 func (f *Follower) begin(namespace string) (*space, error) {
 	s := &space{keys: map[intent.Key]struct{}{}}
 	var ctx context.Context
@@ -143,7 +143,7 @@ func (f *Follower) begin(namespace string) (*space, error) {
 	return s, nil
 }
 
-// complete hands in the objects of a namespace when its endpoints are known.
+// complete enqueues the objects of a namespace when its endpoints are known.
 func (f *Follower) complete(ctx context.Context, s *space, handles []cache.ResourceEventHandlerRegistration) {
 	var synced []cache.InformerSynced
 	for _, h := range handles {
@@ -160,7 +160,7 @@ func (f *Follower) complete(ctx context.Context, s *space, handles []cache.Resou
 	}
 }
 
-// enqueue hands in those of the named objects that concern this node.
+// enqueue enqueues those of the named objects that concern this node.
 func (f *Follower) enqueue(s *space, kind proxies.Kind, namespace string, names ...string) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -179,8 +179,8 @@ func (s *space) remoteEndpoints(balancer string) []*epicv1.RemoteEndpoint {
 	return indexed[*epicv1.RemoteEndpoint](s.reps, byBalancer, balancer)
 }
 
-// routes returns the routes of a proxy, and the slices of the services to which
-// they lead.
+// routes returns the routes of a proxy, and the slices of the services to which they
+// lead.
 func (s *space) routes(proxy string) ([]*epicv1.GWRoute, []*epicv1.GWEndpointSlice) {
 	routes := indexed[*epicv1.GWRoute]([]cache.SharedIndexInformer{s.gwroutes}, byProxy, proxy)
 	var slices []*epicv1.GWEndpointSlice
@@ -204,14 +204,14 @@ func (s *space) proxiesOfService(service string) []string {
 	return names
 }
 
-// indexed returns what informers have under a value of an index, each object once.
+// indexed returns the distinct objects that informers have under a value of an index.
 func indexed[T metav1.Object](informers []cache.SharedIndexInformer, index, value string) []T {
 	var out []T
 	seen := map[string]bool{}
 	for _, informer := range informers {
 		all, err := informer.GetIndexer().ByIndex(index, value)
 		if err != nil {
-			// There is the index: begin adds it.
+			// The index exists: begin adds it.
 			panic(err)
 		}
 		for _, obj := range all {

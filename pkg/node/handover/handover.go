@@ -17,22 +17,23 @@ import (
 )
 
 const (
-	// Limit is how long a proxy that ends waits for another. Its Envoy serves as usual for
-	// longer than that.
+	// Limit is how long a terminating proxy waits for another one. Its Envoy continues to
+	// serve for longer than that.
 	Limit = 12 * time.Second
-	// settle is how long a proxy on another node has to be ready. Its node announces it in that
-	// time: it waits for the tunnels, which open while the proxy starts, or soon after. Nothing
-	// is lost by waiting, because the Envoy that ends serves as usual until after Limit.
+	// settle is how long a proxy on another node has to be ready. In that time, its node
+	// announces it: it waits for the tunnels, which open while the proxy starts, or soon
+	// after. The wait is harmless, because the terminating Envoy continues to serve until
+	// after Limit.
 	settle = 5 * time.Second
-	// interval is how often the other pods of an object are read, and timeout how long that
-	// may take.
+	// interval is the interval at which the other pods of an object are read, and timeout
+	// the limit for each read.
 	interval, timeout = 500 * time.Millisecond, 5 * time.Second
 )
 
 // Pods returns the pods of proxies in a namespace, on all nodes.
 type Pods func(ctx context.Context, namespace string) ([]corev1.Pod, error)
 
-// Tracker follows the pods of a node that end. Its methods are safe for concurrent use.
+// Tracker tracks the terminating pods of a node. Its methods are safe for concurrent use.
 type Tracker struct {
 	pods Pods
 	kick chan struct{}
@@ -41,12 +42,12 @@ type Tracker struct {
 	ending map[types.UID]*ending
 }
 
-// ending is a pod that ends.
+// ending is a terminating pod.
 type ending struct {
 	pod *corev1.Pod
-	// since is when that was seen.
+	// since is when its termination was detected.
 	since time.Time
-	// other is since when another pod is ready on another node.
+	// other is since when another pod has been ready on another node.
 	other time.Time
 	// over indicates that it gets no new connections.
 	over bool
@@ -57,14 +58,14 @@ func New(pods Pods) *Tracker {
 	return &Tracker{pods: pods, kick: make(chan struct{}, 1), ending: map[types.UID]*ending{}}
 }
 
-// Holds reports whether a pod that ends still gets new connections. What it returns for a pod
-// changes once at most, from true to false.
+// Holds reports whether a terminating pod still gets new connections. Its result for a
+// pod changes at most once, from true to false.
 func (t *Tracker) Holds(pod *corev1.Pod) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	e := t.ending[pod.UID]
 	if e == nil {
-		// One that was not ready has nothing to hand over.
+		// A pod that was not ready has nothing to hand over.
 		e = &ending{pod: pod, since: time.Now(), over: !Ready(pod)}
 		t.ending[pod.UID] = e
 		if !e.over {
@@ -77,15 +78,15 @@ func (t *Tracker) Holds(pod *corev1.Pod) bool {
 	return !e.over
 }
 
-// Forget forgets a pod that is gone.
+// Forget removes a pod that no longer exists.
 func (t *Tracker) Forget(uid types.UID) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	delete(t.ending, uid)
 }
 
-// Run looks for other pods of the objects whose pods end, until ctx ends. It calls changed
-// when what Holds returns has changed.
+// Run checks the other pods of objects with terminating pods until ctx ends. It calls
+// changed when the result of Holds has changed.
 func (t *Tracker) Run(ctx context.Context, changed func()) {
 	for {
 		select {
@@ -111,7 +112,7 @@ func (t *Tracker) Run(ctx context.Context, changed func()) {
 	}
 }
 
-// look reads the other pods once, and reports whether any pod is left that has not handed
+// look reads the other pods once. It reports whether any pod is left that has not handed
 // over, and whether one has.
 func (t *Tracker) look(ctx context.Context) (left, decided bool) {
 	lists := map[string][]corev1.Pod{}
@@ -139,7 +140,7 @@ func (t *Tracker) look(ctx context.Context) (left, decided bool) {
 	return left, decided
 }
 
-// namespaces are those of pods that have not handed over.
+// namespaces returns the namespaces of pods that have not handed over.
 func (t *Tracker) namespaces() []string {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -152,7 +153,7 @@ func (t *Tracker) namespaces() []string {
 	return slices.Sorted(maps.Keys(all))
 }
 
-// judge decides about a pod by the pods that there are.
+// judge decides on a pod, given all pods.
 func (e *ending) judge(pods []corev1.Pod, now time.Time) {
 	here, elsewhere := false, false
 	for i := range pods {
@@ -185,7 +186,7 @@ func sameOwner(a, b *corev1.Pod) bool {
 	return a.Namespace == b.Namespace
 }
 
-// Serves reports whether a pod is ready and does not end.
+// Serves reports whether a pod is ready and not terminating.
 func Serves(pod *corev1.Pod) bool { return pod.DeletionTimestamp == nil && Ready(pod) }
 
 // Ready reports whether a pod is ready.
@@ -194,7 +195,7 @@ func Ready(pod *corev1.Pod) bool {
 	return c != nil && c.Status == corev1.ConditionTrue
 }
 
-// Readiness is the condition Ready of a pod, nil if it has none.
+// Readiness returns the condition Ready of a pod, or nil if it has none.
 func Readiness(pod *corev1.Pod) *corev1.PodCondition {
 	for i := range pod.Status.Conditions {
 		if pod.Status.Conditions[i].Type == corev1.PodReady {

@@ -10,34 +10,35 @@ import (
 
 const (
 	// Longest is how long an address waits while another gateway node has a proxy of the
-	// object. It is longer than tunnels take to open on machines that are short of CPU.
+	// object. It exceeds the time that tunnels take to open on machines that are short of
+	// CPU.
 	Longest = 30 * time.Second
 	// Alone is how long it waits while no other gateway node has one.
 	Alone = 5 * time.Second
-	// Rest is how long it waits for the rest of the tunnels once the first carries packets.
+	// Rest is how long it waits for the remaining tunnels once the first carries packets.
 	// The far ends open theirs at the same time, so one that takes longer is most likely
-	// lost, and Envoy prefers the endpoints behind the others.
+	// down, and Envoy prefers the endpoints behind the others.
 	Rest = 2 * time.Second
 )
 
-// Carries is how many of the endpoints of an object can be reached from this node.
+// Carries describes how many of the endpoints of an object can be reached from this node.
 type Carries uint8
 
-// The values.
+// Values of Carries.
 const (
 	// None is an object whose endpoints all need tunnels that carry no packets yet.
 	None Carries = iota
 	// Some is an object with endpoints of both kinds.
 	Some
-	// All is an object none of whose endpoints needs a tunnel that carries no packets. One
-	// without endpoints is of this kind: there is nothing to wait for.
+	// All is an object none of whose endpoints needs a tunnel that carries no packets. It
+	// includes an object without endpoints, which has nothing to wait for.
 	All
 )
 
-// Need is what the decision about an object depends on.
+// Need is the input for the decision on an object.
 type Need struct {
-	// Ready indicates that a proxy of the object on this node gets new connections, so its
-	// addresses would be announced.
+	// Ready indicates that a proxy of the object on this node gets new connections, so
+	// its addresses would be announced.
 	Ready bool
 	// Elsewhere indicates that another gateway node has a proxy of the object.
 	Elsewhere bool
@@ -45,19 +46,19 @@ type Need struct {
 	Carries Carries
 }
 
-// object is what is remembered of one object with proxies on this node.
+// object is the state of one object with proxies on this node.
 type object struct {
-	// since is when a proxy was first seen ready, and some when a tunnel was first seen to
-	// carry packets; zero before that.
+	// since is when a proxy was first found ready, and some when a tunnel was first found
+	// to carry packets; zero before that.
 	since, some time.Time
-	// open indicates that the addresses wait no longer, ever.
+	// open indicates that the addresses no longer wait, permanently.
 	open bool
-	// pass is that of the last pass that saw the object.
+	// pass is the number of the last pass that included the object.
 	pass uint64
 }
 
-// decide brings an object up to date. It returns whether its addresses wait, and until when
-// at most. While no proxy is ready, nothing would be announced, so there is nothing to wait.
+// decide updates an object. It returns whether its addresses wait, and until when at
+// most. While no proxy is ready, nothing would be announced, so nothing has to wait.
 func (o *object) decide(n Need, now time.Time) (waits bool, until time.Time) {
 	if o.open {
 		return false, time.Time{}
@@ -83,15 +84,14 @@ func (o *object) decide(n Need, now time.Time) (waits bool, until time.Time) {
 	return !o.open, until
 }
 
-// Tracker remembers which objects have been announced. It must not be used by several
-// goroutines at the same time.
+// Tracker tracks which objects have been announced. It is not safe for concurrent use.
 type Tracker struct {
 	objects map[types.UID]*object
 	pass    uint64
 	next    time.Time
 }
 
-// New returns a tracker that knows no object.
+// New returns a tracker without objects.
 func New() *Tracker { return &Tracker{objects: map[types.UID]*object{}} }
 
 // Begin begins a pass over all objects with proxies on this node.
@@ -100,12 +100,11 @@ func (t *Tracker) Begin() {
 	t.next = time.Time{}
 }
 
-// Open reports whether an object waits no longer, so this pass need not decide.
+// Open reports whether an object no longer waits, so this pass need not decide.
 func (t *Tracker) Open(uid types.UID) bool { return t.get(uid).open }
 
-// Waits decides whether the addresses of an object wait. The second result is how long the
-// object has waited, if it is not to wait any longer although its tunnels do not all carry
-// packets.
+// Waits decides whether the addresses of an object wait. The second result is how long
+// the object has waited, if the wait ends although not all its tunnels carry packets.
 func (t *Tracker) Waits(uid types.UID, n Need, now time.Time) (waits bool, waited time.Duration) {
 	o := t.get(uid)
 	before := o.open
@@ -119,8 +118,8 @@ func (t *Tracker) Waits(uid types.UID, n Need, now time.Time) (waits bool, waite
 	return waits, waited
 }
 
-// Announced notes that the addresses of an object wait no longer, as when an earlier program
-// of this node may have announced them.
+// Announced records that the addresses of an object no longer wait, for example because
+// an earlier program of this node may have announced them.
 func (t *Tracker) Announced(uid types.UID) { t.get(uid).open = true }
 
 func (t *Tracker) get(uid types.UID) *object {
@@ -133,8 +132,8 @@ func (t *Tracker) get(uid types.UID) *object {
 	return o
 }
 
-// End ends a pass. It forgets the objects that were not seen, whose next proxy waits again,
-// and returns when the next decision is due; the zero time if none is.
+// End ends a pass. It removes the objects that were not part of it, whose next proxy
+// waits again, and returns when the next decision is due; the zero time if none is.
 func (t *Tracker) End() time.Time {
 	for uid, o := range t.objects {
 		if o.pass != t.pass {

@@ -10,8 +10,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Announcements are what the kernel delivers to a proxy that is ready, so the network
-// may send it here.
+// Announcements lists what the kernel delivers to ready proxies, so the network may send
+// it here.
 type Announcements struct {
 	// Routes are the routes in the main table: addresses, or their aggregates.
 	Routes []netip.Prefix
@@ -19,23 +19,23 @@ type Announcements struct {
 	Addresses []netip.Addr
 }
 
-// Equal reports whether two are the same.
+// Equal reports whether two values are equal.
 func (a Announcements) Equal(b Announcements) bool {
 	return slices.Equal(a.Routes, b.Routes) && slices.Equal(a.Addresses, b.Addresses)
 }
 
-// Announced returns what is announced now. Nobody may change it.
+// Announced returns what is currently announced. It must not be modified.
 func (h *Host) Announced() Announcements {
 	h.announcedMu.Lock()
 	defer h.announcedMu.Unlock()
 	return h.announced
 }
 
-// AnnouncedChanged returns a channel that has a value whenever what is announced has
-// changed since the last receive.
+// AnnouncedChanged returns a channel that receives a value whenever the announcements
+// have changed since the last receive.
 func (h *Host) AnnouncedChanged() <-chan struct{} { return h.announcedChanged }
 
-// setAnnounced notes what is announced. It sorts both lists.
+// setAnnounced records what is announced. It sorts both lists.
 func (h *Host) setAnnounced(a Announcements) {
 	slices.SortFunc(a.Routes, netip.Prefix.Compare)
 	slices.SortFunc(a.Addresses, netip.Addr.Compare)
@@ -52,14 +52,14 @@ func (h *Host) setAnnounced(a Announcements) {
 }
 
 // announces reports whether the network may send visitors of an address here: it does not
-// wait, and one of its ends is not on standby. An address all of whose proxies end, or have
-// not started, is still delivered and no longer announced.
+// wait, and one of its ends is not on standby. If all proxies of an address are
+// terminating or have not started, it is still delivered but no longer announced.
 func (a *Address) announces(ends []End) bool {
 	return !a.Waits && slices.ContainsFunc(ends, func(e End) bool { return !e.Standby })
 }
 
-// Left reports whether the kernel has announced routes, which an earlier program left:
-// then packets were delivered while none ran.
+// Left reports whether the kernel has announced routes left by an earlier program: then
+// packets were delivered while none was running.
 func (h *Host) Left() (bool, error) {
 	for _, family := range []int{netlink.FAMILY_V4, netlink.FAMILY_V6} {
 		own, err := h.ownRoutes(family, unix.RT_TABLE_MAIN)

@@ -12,14 +12,14 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// ownBridge reports whether a link is a bridge that this package made. Either mark is
-// enough, so a bridge that lost one is repaired.
+// ownBridge reports whether this package created a link as a bridge. Either mark is
+// sufficient, so a bridge that lost one is repaired.
 func ownBridge(link netlink.Link) bool {
 	a := link.Attrs()
 	return link.Type() == "bridge" && (a.Alias == Alias || bytes.Equal(a.HardwareAddr, BridgeMAC(a.Name)))
 }
 
-// reconcileBridges makes the bridges and removes those that nobody wants anymore.
+// reconcileBridges creates the bridges and removes those that are no longer wanted.
 func (h *Host) reconcileBridges() (*observed, int, error) {
 	all, err := dump(h.rt.LinkList)
 	if err != nil {
@@ -74,7 +74,7 @@ func (h *Host) reconcileBridge(b Bridge, link netlink.Link) (netlink.Link, int, 
 	}{
 		{"set its alias", a.Alias != Alias, func() error { return h.rt.LinkSetAlias(link, Alias) }},
 		{"set its hardware address", !bytes.Equal(a.HardwareAddr, mac), func() error { return h.rt.LinkSetHardwareAddr(link, mac) }},
-		// An MTU that was set does not follow that of the ports.
+		// An explicitly set MTU does not follow that of the ports.
 		{"set its MTU", made || a.MTU != b.MTU, func() error { return h.rt.LinkSetMTU(link, b.MTU) }},
 		{"set it up", a.Flags&net.FlagUp == 0, func() error { return h.rt.LinkSetUp(link) }},
 	} {
@@ -95,7 +95,7 @@ func (h *Host) reconcileBridge(b Bridge, link netlink.Link) (netlink.Link, int, 
 	return link, changed + n, err
 }
 
-// reconcileGateway keeps the address that proxies may use as their IPv6 gateway.
+// reconcileGateway sets the address that proxies may use as their IPv6 gateway.
 func (h *Host) reconcileGateway(link netlink.Link) (int, error) {
 	addrs, err := dump(func() ([]netlink.Addr, error) { return h.rt.AddrList(link, netlink.FAMILY_V6) })
 	if err != nil {
@@ -112,7 +112,7 @@ func (h *Host) reconcileGateway(link netlink.Link) (int, error) {
 	})
 	switch {
 	case errors.Is(err, unix.EACCES), errors.Is(err, unix.EOPNOTSUPP), errors.Is(err, unix.EAFNOSUPPORT):
-		// IPv6 is switched off. An IPv6 address of a proxy fails by itself.
+		// IPv6 is disabled. An IPv6 address of a proxy fails separately.
 		return 0, nil
 	case err != nil:
 		return 0, fmt.Errorf("add %s: %w", GatewayIPv6, err)
@@ -120,8 +120,8 @@ func (h *Host) reconcileGateway(link netlink.Link) (int, error) {
 	return 1, nil
 }
 
-// removeBridges deletes EPIC's bridges that are not desired. It lists the links
-// itself if it is given none.
+// removeBridges deletes EPIC's bridges that are not desired. It lists the links if all is
+// empty.
 func (h *Host) removeBridges(all []netlink.Link) (int, error) {
 	if all == nil {
 		var err error

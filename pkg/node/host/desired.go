@@ -13,8 +13,8 @@ import (
 	"strings"
 )
 
-// Desired is what there has to be on this node. The order means nothing, and
-// duplicates are one.
+// Desired is the desired state of this node. The order is irrelevant, and duplicates are
+// merged.
 type Desired struct {
 	Bridges   []Bridge
 	Addresses []Address
@@ -24,43 +24,42 @@ type Desired struct {
 
 // Bridge is a bridge to which proxies are attached.
 type Bridge struct {
-	// Name is an interface's name, at most 15 bytes.
+	// Name is the interface name, at most 15 bytes.
 	Name string
 	// MTU is in bytes.
 	MTU int
 }
 
-// Address is one public or alternate address, and the proxies on this node that
-// have it.
+// Address is one public or alternate address, and its proxies on this node.
 type Address struct {
 	Address netip.Addr
-	// Announce is the route that is put into the main table for it: the address
-	// itself or an aggregate that contains it. See [Announced].
+	// Announce is the route in the main table for it: the address itself or an aggregate
+	// that contains it. See [Announced].
 	Announce netip.Prefix
 	// Bridge is the name of one of the bridges.
 	Bridge string
 	// Ends are the proxies. An address is announced while one of them is not on standby;
-	// an interface that is gone is left out.
+	// an interface that does not exist is ignored.
 	Ends []End
-	// Waits keeps the address from being announced. It is delivered all the same.
+	// Waits keeps the address from being announced. It is still delivered.
 	Waits bool
 }
 
 // End is the second interface of one proxy.
 type End struct {
-	// Index is that of the host's end, which is made a port of the bridge.
+	// Index is the index of the host's end, which becomes a port of the bridge.
 	Index int
 	// MAC is the hardware address of the proxy's end.
 	MAC net.HardwareAddr
-	// Standby has new connections of visitors go to others that have the address, while
-	// there are any that are not on standby. Connections that it has stay with it.
+	// Standby directs new connections of visitors to other proxies with the address,
+	// while any is not on standby. Existing connections stay.
 	Standby bool
-	// Served is set if it was not on standby before. While all are, those that served come
-	// first.
+	// Served is set if it was not on standby before. If all are on standby, those that
+	// served are preferred.
 	Served bool
 }
 
-// Opening is one port that the internet may reach.
+// Opening is one port that is reachable from the internet.
 type Opening struct {
 	Address netip.Addr
 	// Protocol is the number of a protocol with ports, such as 6 for TCP and 17
@@ -69,18 +68,18 @@ type Opening struct {
 	Port     uint16
 }
 
-// Direct is one endpoint that a proxy may open connections to.
+// Direct is one endpoint to which a proxy may open connections.
 type Direct struct {
 	// Proxy is one of the proxy's addresses.
 	Proxy netip.Addr
-	// Endpoint is where it may connect to, of the same family.
+	// Endpoint is the address to which it may connect, of the same family.
 	Endpoint netip.AddrPort
 	// Protocol is 6 for TCP and 17 for UDP.
 	Protocol uint8
 }
 
-// Announced returns the route that a pool's aggregation asks for: "default" means
-// the mask of the pool's subnet, "/N" means N bits.
+// Announced returns the route for a pool's aggregation: "default" means the mask of the
+// pool's subnet, "/N" means N bits.
 func Announced(addr netip.Addr, subnet netip.Prefix, aggregation string) (netip.Prefix, error) {
 	if aggregation == "default" {
 		if !subnet.IsValid() || subnet.Addr().Is4() != addr.Is4() {
@@ -100,10 +99,10 @@ func Announced(addr netip.Addr, subnet netip.Prefix, aggregation string) (netip.
 	return prefix, nil
 }
 
-// maxName is the longest name of an interface that Linux takes.
+// maxName is the maximum length of an interface name in Linux.
 const maxName = 15
 
-// normalize checks d and returns it sorted and without duplicates.
+// normalize validates d and returns it sorted and without duplicates.
 func (d Desired) normalize() (Desired, error) {
 	var errs []error
 	out := Desired{}

@@ -33,17 +33,17 @@ const (
 	arpTable        = "arp_cache"
 )
 
-// wantedDevconf is set on own bridges: what proxies send is forwarded; a proxy that
-// asks for its gateway by ARP gets an answer, whatever address that has; and none
-// is told to send to another proxy directly.
+// wantedDevconf is set on EPIC's bridges: packets of proxies are forwarded; a proxy that
+// resolves its gateway by ARP gets an answer, regardless of the gateway's address; and no
+// proxy is redirected to another proxy.
 var wantedDevconf = map[int]uint32{
 	devconfForwarding: 1,
 	devconfProxyARP:   1,
 	devconfRedirects:  0,
 }
 
-// reconcileDevconf sets the IPv4 settings of an interface. It does so by netlink,
-// since /proc/sys is read-only in a container that is not privileged.
+// reconcileDevconf sets the IPv4 settings of an interface. It uses netlink, because
+// /proc/sys is read-only in a container that is not privileged.
 func (h *Host) reconcileDevconf(index int) (int, error) {
 	have, err := h.devconf(index)
 	if err != nil {
@@ -59,7 +59,7 @@ func (h *Host) reconcileDevconf(index int) (int, error) {
 		}
 		changed++
 	}
-	// Answers on behalf of others are delayed by up to 0.8 s unless this says not to.
+	// Without this setting, proxy ARP answers are delayed by up to 0.8 s.
 	delay, err := h.proxyDelay(index)
 	if err != nil {
 		return changed, fmt.Errorf("read its ARP settings: %w", err)
@@ -102,7 +102,7 @@ func (h *Host) devconf(index int) ([]uint32, error) {
 	return values, nil
 }
 
-// nested follows a path of attributes, and returns nil where it ends early.
+// nested follows a path of attributes, and returns nil if an attribute is missing.
 func nested(data []byte, path ...int) ([]byte, error) {
 	for _, want := range path {
 		attrs, err := nl.ParseRouteAttr(data)
@@ -136,8 +136,8 @@ func (h *Host) setDevconf(index, id int, value uint32) error {
 	return err
 }
 
-// proxyDelay returns the longest delay in milliseconds of an interface's ARP
-// answers on behalf of others.
+// proxyDelay returns the maximum delay of an interface's proxy ARP answers, in
+// milliseconds.
 func (h *Host) proxyDelay(index int) (uint64, error) {
 	answers, err := dump(func() ([][]byte, error) {
 		req := h.request(rtmGetNeighTbl, unix.NLM_F_DUMP)
@@ -180,7 +180,7 @@ func (h *Host) clearProxyDelay(index int) error {
 	return err
 }
 
-// rawMessage is a message's fixed part.
+// rawMessage is the fixed part of a message.
 type rawMessage [sizeofNdtmsg]byte
 
 // Len returns its length in bytes.

@@ -17,21 +17,21 @@ import (
 )
 
 const (
-	// sendBuffer holds the largest batch: transactions are sent as one message.
+	// sendBuffer fits the largest batch: transactions are sent as one message.
 	sendBuffer = 16 << 20
-	// chunk is how many elements go into one message, whose list of them may have
-	// 64 KiB.
+	// chunk is the number of elements in one message, whose element list is limited to 64
+	// KiB.
 	chunk = 500
-	// perBatch is how many elements go into one transaction.
+	// perBatch is the number of elements in one transaction.
 	perBatch = 20000
 )
 
-// firewallState remembers the rules that were written, by the handles that the
-// kernel gave them. A rule that is replaced gets another handle.
+// firewallState records the rules that were written, by the handles that the kernel
+// assigned. A rule that is replaced gets another handle.
 type firewallState struct {
 	handles map[string][]uint64
-	// letIn and arrived are counters of visitors' packets when they were compared last,
-	// by family, and lost indicates that none of those let in arrived.
+	// letIn and arrived are counters of visitors' packets at the last comparison, by
+	// family, and lost indicates that none of the admitted packets arrived.
 	letIn, arrived [2]uint64
 	lost           [2]bool
 }
@@ -46,9 +46,9 @@ func openNFT(ns netns.NsHandle) (*nftables.Conn, error) {
 	return nftables.New(options...)
 }
 
-// reconcileFirewall keeps the table. Its rules never change: what differs are the
-// elements of its sets, which are added and deleted one by one, so a proxy
-// that comes or goes disturbs no other.
+// reconcileFirewall updates the table. Its rules never change: only elements of its sets
+// are added and deleted one by one, so a proxy that is added or removed does not affect
+// others.
 func (h *Host) reconcileFirewall() (int, error) {
 	if err := h.keepSlots(); err != nil {
 		return 0, fmt.Errorf("firewall: %w", err)
@@ -62,7 +62,7 @@ func (h *Host) reconcileFirewall() (int, error) {
 	if err == nil {
 		return changed, nil
 	}
-	// Somebody may have taken the table away after it was looked at.
+	// Somebody may have removed the table after it was checked.
 	n, again := h.reconcileRules()
 	changed += n
 	if n == 0 || again != nil {
@@ -74,7 +74,7 @@ func (h *Host) reconcileFirewall() (int, error) {
 	return changed + n, nil
 }
 
-// reconcileRules makes the table, or repairs it, in one transaction.
+// reconcileRules creates or repairs the table, in one transaction.
 func (h *Host) reconcileRules() (int, error) {
 	t := newTable()
 	state, err := h.inspect(t)
@@ -88,8 +88,8 @@ func (h *Host) reconcileRules() (int, error) {
 	case absent, complete:
 		t.declare(h.nft)
 	case damaged:
-		// Sets or chains are not what they were: all of it is made again. The
-		// packets of the moment see the old table or the new one.
+		// Sets or chains have changed: recreate everything. Packets in the meantime see
+		// either the old or the new table.
 		h.nft.AddTable(t.Table)
 		h.nft.DelTable(t.Table)
 		t.declare(h.nft)
@@ -113,7 +113,7 @@ func (h *Host) reconcileRules() (int, error) {
 	return 1, nil
 }
 
-// condition is what happened to the table.
+// condition is the state of the table.
 type condition int
 
 const (
@@ -130,7 +130,7 @@ func (h *Host) inspect(t *table) (condition, error) {
 	}
 	for _, want := range t.sets {
 		if !slices.ContainsFunc(sets, func(s *nftables.Set) bool {
-			// The library does not tell of a map how long its keys are.
+			// The library does not return the key length of a map.
 			return s.Name == want.Name && (want.IsMap || s.KeyType.Bytes == want.KeyType.Bytes) && s.IsMap == want.IsMap && !s.Interval && !s.HasTimeout
 		}) {
 			return damaged, nil
@@ -163,7 +163,8 @@ func (h *Host) inspect(t *table) (condition, error) {
 	if len(counters) != len(t.counters) {
 		return damaged, nil
 	}
-	// After a start the rules are written once, because nothing tells whose they are.
+	// After a start, the rules are written once, because their origin can't be
+	// determined.
 	if h.fw.handles == nil {
 		return changedRules, nil
 	}
@@ -179,7 +180,7 @@ func (h *Host) inspect(t *table) (condition, error) {
 	return complete, nil
 }
 
-// kernelSets returns the sets that the kernel's table has, if the table is there.
+// kernelSets returns the sets of the kernel's table, and whether the table exists.
 func (h *Host) kernelSets(t *table) (sets []*nftables.Set, there bool, err error) {
 	tables, err := h.nft.ListTablesOfFamily(t.Family)
 	if err != nil {
@@ -220,8 +221,8 @@ func (h *Host) ruleHandles(t *table) (map[string][]uint64, error) {
 	return handles, nil
 }
 
-// elements returns what has to be in each set, with the chain that each element of a map
-// leads to.
+// elements returns the desired elements of each set, with the chain to which each element
+// of a map leads.
 func (h *Host) elements() map[string]map[string]string {
 	want := map[string]map[string]string{}
 	for _, s := range newTable().sets {
@@ -261,13 +262,13 @@ func (h *Host) elements() map[string]map[string]string {
 	return want
 }
 
-// directKey is an element of the sets of direct endpoints.
+// directKey returns an element of the sets of direct endpoints.
 func directKey(o Direct) string {
 	return string(o.Proxy.AsSlice()) + openingKey(Opening{Address: o.Endpoint.Addr(), Protocol: o.Protocol, Port: o.Endpoint.Port()})
 }
 
-// openingKey is an element of the sets of openings. Each part fills a multiple of 4
-// bytes.
+// openingKey returns an element of the sets of openings. Each part is padded to a
+// multiple of 4 bytes.
 func openingKey(o Opening) string {
 	k := o.Address.AsSlice()
 	k = append(k, o.Protocol, 0, 0, 0)
@@ -298,8 +299,8 @@ func asElements(keys map[string]string) []nftables.SetElement {
 	return out
 }
 
-// chainOf is where an element of a map leads, as the kernel reports it: a verdict, which the
-// library does not read.
+// chainOf returns the chain to which an element of a map leads, as reported by the
+// kernel: a verdict, which the library does not parse.
 func chainOf(e *nftables.SetElement) string {
 	if len(e.Val) == 0 {
 		return ""
@@ -377,23 +378,24 @@ func (h *Host) removeFirewall() error {
 // Refusal explains why the firewall dropped packets.
 type Refusal string
 
-// The reasons.
+// Values of Refusal.
 const (
 	// RefusedClosed is a packet from elsewhere to a port that is not published.
 	RefusedClosed Refusal = "port-closed"
-	// RefusedSource is a packet of a proxy with a source that is no public address.
+	// RefusedSource is a packet of a proxy with a source that is not a public address.
 	RefusedSource Refusal = "source-forged"
 	// RefusedNode is a packet of a proxy to the node itself.
 	RefusedNode Refusal = "to-node"
-	// RefusedOpened is a packet of a proxy that is neither for one of its direct endpoints
-	// nor an answer from one of its published ports. It should have gone into a tunnel, whose endpoint or program is gone.
+	// RefusedOpened is a packet of a proxy that is neither for one of its direct
+	// endpoints nor a reply from one of its published ports. It should have been sent
+	// into a tunnel whose endpoint or program is gone.
 	RefusedOpened Refusal = "not-an-answer"
 )
 
-// Refused is how much was dropped for one reason.
+// Refused counts what was dropped for one reason.
 type Refused struct{ Packets, Bytes uint64 }
 
-// Refusals returns what the firewall has dropped since it was made.
+// Refusals returns what the firewall has dropped since it was created.
 func (h *Host) Refusals() (map[Refusal]Refused, error) {
 	out := map[Refusal]Refused{RefusedClosed: {}, RefusedSource: {}, RefusedNode: {}, RefusedOpened: {}}
 	h.mu.Lock()
@@ -417,7 +419,7 @@ func (h *Host) Refusals() (map[Refusal]Refused, error) {
 	return out, nil
 }
 
-// Opens reports whether the desired state has an opening, for a status display.
+// Opens reports whether the desired state has an opening, for display.
 func (h *Host) Opens(addr netip.Addr, protocol uint8, port uint16) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()

@@ -15,12 +15,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Host is the networking of one node. Its methods may be called at the same time.
+// Host is the networking of one node. Its methods may be called concurrently.
 type Host struct {
 	ns netns.NsHandle
 	rt *netlink.Handle
-	// strict lists routes: there the kernel itself picks those of one table and one
-	// origin, so a full table from BGP costs nothing.
+	// strict lists routes: the kernel filters by table and origin, so a full table from
+	// BGP costs nothing.
 	strict *netlink.Handle
 	raw    map[int]*nl.SocketHandle
 	nft    *nftables.Conn
@@ -29,12 +29,13 @@ type Host struct {
 
 	mu      sync.Mutex
 	desired Desired
-	// applied indicates that Apply was called: before, nothing is known to be superfluous.
+	// applied indicates that Apply was called: before that, nothing is known to be
+	// superfluous.
 	applied bool
 	fw      firewallState
-	// slots are those of the proxies, nil before the first pass.
+	// slots holds the slots of the proxies; nil before the first pass.
 	slots map[slotKey]uint8
-	// slotTables are the tables of slots that had routes or rules in the last pass, by
+	// slotTables holds the tables of slots that had routes or rules in the last pass, by
 	// family.
 	slotTables map[slotTableKey]bool
 
@@ -43,11 +44,11 @@ type Host struct {
 	announcedChanged chan struct{}
 }
 
-// Options say where a Host works.
+// Options configures a Host.
 type Options struct {
-	// Namespace is the network namespace; netns.None() is the process's own.
+	// Namespace is the network namespace; netns.None() is that of the process.
 	Namespace netns.NsHandle
-	// Interval is how often Run compares everything. Default: 3 seconds.
+	// Interval is the interval at which Run compares everything. Default: 3 seconds.
 	Interval time.Duration
 }
 
@@ -82,7 +83,7 @@ func New(o Options) (*Host, error) {
 	return h, nil
 }
 
-// Close frees the sockets. What was made stays.
+// Close closes the sockets. Everything that was created stays.
 func (h *Host) Close() {
 	h.rt.Close()
 	if h.strict != nil {
@@ -93,10 +94,9 @@ func (h *Host) Close() {
 	}
 }
 
-// Apply makes the kernel equal to what is desired, remembers that for Run, and
-// returns how many things it changed. Calling it again changes nothing. A part
-// that fails does not keep the others from being done, except that nothing is let
-// in while the firewall is not there.
+// Apply updates the kernel to the desired state, stores that for Run, and returns the
+// number of changes. Calling it again changes nothing. A part that fails does not prevent
+// the others, except that nothing is admitted without the firewall.
 func (h *Host) Apply(d Desired) (int, error) {
 	normal, err := d.normalize()
 	if err != nil {
@@ -108,7 +108,7 @@ func (h *Host) Apply(d Desired) (int, error) {
 	return h.reconcile()
 }
 
-// Repair makes the kernel equal to what was desired last.
+// Repair updates the kernel to the last desired state.
 func (h *Host) Repair() (int, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -118,14 +118,14 @@ func (h *Host) Repair() (int, error) {
 	return h.reconcile()
 }
 
-// Remove removes everything that this package ever made on this node.
+// Remove removes everything that this package ever created on this node.
 func (h *Host) Remove() error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.desired, h.applied = Desired{}, false
 	_, err := h.reconcileRoutes(&observed{})
 	_, e := h.removeBridges(nil)
-	// The firewall goes last: until then no proxy is open to everyone.
+	// Remove the firewall last: otherwise a proxy would be open to everyone.
 	return errors.Join(err, e, h.removeFirewall())
 }
 
@@ -153,15 +153,15 @@ func (h *Host) reconcile() (int, error) {
 	return total, errors.Join(errs...)
 }
 
-// observed is what one pass found of the links.
+// observed is the state of the links in one pass.
 type observed struct {
-	// bridges are the desired bridges that are there.
+	// bridges holds the desired bridges that exist.
 	bridges map[string]netlink.Link
-	// links are all links, by index.
+	// links holds all links, by index.
 	links map[int]netlink.Link
 }
 
-// ends returns those ends of an address that are there.
+// ends returns the ends of an address that exist.
 func (o *observed) ends(a Address) []End {
 	if o.bridges[a.Bridge] == nil {
 		return nil

@@ -9,17 +9,17 @@ import (
 	"net/netip"
 )
 
-// The marks of what this package makes. None of the numbers is registered for
-// another use, neither in iproute2's rt_protos nor by the routing daemons.
+// Marks of objects created by this package. None of the numbers is registered for another
+// use, neither in iproute2's rt_protos nor by the routing daemons.
 const (
 	// Alias is the alias of the bridges.
 	Alias = "epic-node bridge"
 	// RouteProtocol is the origin (rtm_protocol) of routes and of the rule.
 	RouteProtocol = 233
-	// Table is the routing table with the routes to proxies. Like the priority of
-	// the rule that leads to it, it is the number of GUE's port.
+	// Table is the routing table with the routes to proxies. Like the priority of the
+	// rule that selects it, it is GUE's port number.
 	Table = 6080
-	// RulePriority comes before the main table, whose rule has 32766.
+	// RulePriority precedes the main table, whose rule has 32766.
 	RulePriority = 6080
 	// FirewallTable is the name of the nftables table, in the family inet.
 	FirewallTable = "epic-node"
@@ -29,13 +29,13 @@ const (
 // gateway.
 var GatewayIPv6 = netip.MustParseAddr("fe80::1")
 
-// maxKey bounds the indexes that fit into the key of a neighbor entry.
+// maxKey limits the indexes that fit into the key of a neighbor entry.
 const maxKey = 1 << 28
 
-// key4 and key6 are the next hops that stand for a proxy's interface. No packet
-// ever has one of them: they only lead to the permanent neighbor entry with the
-// proxy's hardware address. The IPv4 ones are of the class that is reserved
-// (RFC 1112 section 4), where no address of anyone's can be met.
+// key4 and key6 are next hops that represent a proxy's interface. They never occur in
+// packets: they only select the permanent neighbor entry with the proxy's hardware
+// address. The IPv4 ones are in the reserved class (RFC 1112 section 4), so they can't
+// conflict with other addresses.
 func key4(index int) netip.Addr {
 	var b [4]byte
 	binary.BigEndian.PutUint32(b[:], 0xf0000000|uint32(index))
@@ -55,7 +55,7 @@ func key(addr netip.Addr, index int) netip.Addr {
 	return key6(index)
 }
 
-// isKey reports whether an address can only be one that key made.
+// isKey reports whether an address can only be a result of key4 or key6.
 func isKey(a netip.Addr) bool {
 	a = a.Unmap()
 	if a.Is4() {
@@ -65,13 +65,13 @@ func isKey(a netip.Addr) bool {
 	return a == key6(int(binary.BigEndian.Uint32(b[12:])))
 }
 
-// BridgeMAC returns the hardware address of the bridge with a name: a local one,
+// BridgeMAC returns the hardware address of the bridge with a name: a local one that is
 // the same on every node and after every restart.
 func BridgeMAC(name string) net.HardwareAddr {
 	return StableMAC("bridge " + name)
 }
 
-// StableMAC computes a locally administered unicast hardware address from a text.
+// StableMAC returns a locally administered unicast hardware address computed from a text.
 func StableMAC(text string) net.HardwareAddr {
 	sum := sha256.Sum256([]byte(text))
 	mac := net.HardwareAddr(sum[:6:6])

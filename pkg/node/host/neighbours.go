@@ -13,8 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// reconcileNeighbours keeps the permanent entries with the proxies' hardware
-// addresses.
+// reconcileNeighbours updates the permanent entries with the proxies' hardware addresses.
 func (h *Host) reconcileNeighbours(o *observed) (int, error) {
 	type entry struct {
 		link int

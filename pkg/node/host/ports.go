@@ -65,10 +65,10 @@ func (h *Host) reconcilePort(o *observed, port, bridge netlink.Link, isolated bo
 	return changed, nil
 }
 
-// stillPort drops the error of a change to a port if the port or the bridge is gone, or the port
-// no longer has the master that it had. The kernel answers that a port without a bridge supports
-// no isolation, and that a bridge without an interface is no valid argument. Whoever watches
-// interfaces hears of it and reconciles again.
+// stillPort drops the error of a change to a port if the port or the bridge no longer
+// exists, or the port has another master by now. The kernel reports that a port without a
+// bridge does not support isolation, and that a bridge without an interface is an invalid
+// argument. The interface watch then triggers another reconciliation.
 func (h *Host) stillPort(port, bridge netlink.Link, master int, err error) error {
 	now, e := h.rt.LinkByIndex(port.Attrs().Index)
 	if isGone(e) || e == nil && now.Attrs().MasterIndex != master {
@@ -80,14 +80,14 @@ func (h *Host) stillPort(port, bridge netlink.Link, master int, err error) error
 	return err
 }
 
-// isGone reports whether a lookup found that there is no such interface.
+// isGone reports whether a lookup failed because the interface does not exist.
 func isGone(err error) bool {
 	_, notFound := errors.AsType[netlink.LinkNotFoundError](err)
 	return notFound || errors.Is(err, unix.ENODEV)
 }
 
-// gone drops the error that states that an interface has just vanished: whoever
-// listed it will say so.
+// gone drops the error for an interface that has just vanished: the next list will not
+// include it.
 func gone(err error) error {
 	if errors.Is(err, unix.ENODEV) {
 		return nil

@@ -14,8 +14,8 @@ import (
 	"github.com/vishvananda/netns"
 )
 
-// Problems returns what keeps visitors' packets from proxies and is not this package's to
-// change, each with the way out. It reads the settings of the caller's own namespace.
+// Problems returns what keeps visitors' packets from proxies and must not be changed by
+// this package, each with the fix. It reads the settings of the caller's own namespace.
 func (h *Host) Problems() []string {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -50,7 +50,7 @@ func (h *Host) Problems() []string {
 	return out
 }
 
-// lostText reports which firewall drops what is forwarded to proxies, and what helps.
+// lostText describes which firewall drops packets forwarded to proxies, and the fix.
 func lostText(six bool, closed []foreignChain, bridges []string) string {
 	family := map[bool]string{false: "IPv4", true: "IPv6"}[six]
 	if len(closed) == 0 {
@@ -66,8 +66,8 @@ func lostText(six bool, closed []foreignChain, bridges []string) string {
 }
 
 // ForwardingProblems returns what keeps a client node from forwarding packets between
-// tunnels and its pods, for the families that its endpoints have. It looks at the caller's
-// own namespace.
+// tunnels and its pods, for the families of its endpoints. It checks the caller's own
+// namespace.
 func ForwardingProblems(four, six bool) []string {
 	if !four && !six {
 		return nil
@@ -93,20 +93,21 @@ func ForwardingProblems(four, six bool) []string {
 	return out
 }
 
-// foreignChain is a chain of another program that drops what is forwarded, unless a rule
-// accepts it.
+// foreignChain is a chain of another program that drops forwarded packets unless a rule
+// accepts them.
 type foreignChain struct {
 	name, table, family string
-	// accepts indicates that some rule may accept something.
+	// accepts indicates that a rule may accept something.
 	accepts bool
 }
 
-// holds reports whether a chain sees packets of a family.
+// holds reports whether a chain handles packets of a family.
 func (c foreignChain) holds(six bool) bool {
 	return c.family == "inet" || (c.family == "ip6") == six
 }
 
-// foreignChains lists the chains of others at the forward hook whose policy is drop.
+// foreignChains lists the chains of other programs at the forward hook with the policy
+// drop.
 func foreignChains(conn *nftables.Conn) ([]foreignChain, error) {
 	var out []foreignChain
 	for _, family := range []struct {
@@ -132,8 +133,8 @@ func foreignChains(conn *nftables.Conn) ([]foreignChain, error) {
 	return out, nil
 }
 
-// mayAccept reports whether a chain, or one that it leads to, has a rule that accepts. What
-// rules match is not looked at: packets show whether they are enough.
+// mayAccept reports whether a chain, or one that it leads to, has a rule that accepts. It
+// does not evaluate what rules match: packets show whether they are sufficient.
 func mayAccept(conn *nftables.Conn, c *nftables.Chain, all []*nftables.Chain, seen map[string]bool) (bool, error) {
 	if seen[c.Name] {
 		return false, nil
@@ -171,12 +172,12 @@ func mayAccept(conn *nftables.Conn, c *nftables.Chain, all []*nftables.Chain, se
 	return false, nil
 }
 
-// enough is how many packets have to be let in, none of which arrives, until they count as
-// lost.
+// enough is the number of admitted packets, none of which arrives, after which they count
+// as lost.
 const enough = 3
 
-// compare checks whether what the first chain let in since the last time got to the last
-// chain, where everything that others drop is missing.
+// compare checks whether packets that the first chain admitted since the last time
+// reached the last chain, which does not see packets that others drop.
 func (f *firewallState) compare(conn *nftables.Conn) {
 	objects, err := conn.GetObjects(newTable().Table)
 	if err != nil {
@@ -192,7 +193,7 @@ func (f *firewallState) compare(conn *nftables.Conn) {
 		in, arrived := now[names[0]], now[names[1]]
 		switch {
 		case in < f.letIn[i] || arrived != f.arrived[i]:
-			// Some arrive, or the table was made again.
+			// Some arrive, or the table was recreated.
 			f.lost[i] = false
 		case in < f.letIn[i]+enough:
 			continue
@@ -203,7 +204,7 @@ func (f *firewallState) compare(conn *nftables.Conn) {
 	}
 }
 
-// sysctls reports which settings of forwarding are off.
+// sysctls returns the forwarding settings that are disabled.
 func sysctls(root string, four, six bool, where string) []string {
 	var out []string
 	check := func(path, setting, family string) {

@@ -14,24 +14,25 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// metric6 is what the kernel gives to an IPv6 route without one. It is written
-// out, so a route compares equal to what comes back.
+// metric6 is the metric that the kernel assigns to an IPv6 route without one. It is
+// explicit, so a route compares equal to the one that the kernel returns.
 const metric6 = 1024
 
-// plannedRoutes are the routes that there have to be.
+// plannedRoutes are the desired routes.
 type plannedRoutes struct {
-	// delivery lead visitors' packets to proxies, and announced are for routers.
+	// delivery holds routes of visitors' packets to proxies, and announced those for
+	// routers.
 	delivery, announced map[netip.Prefix]*netlink.Route
-	// slots lead the packets of connections to the proxies that have them.
+	// slots holds routes of the packets of connections to their proxies.
 	slots map[slotTableKey]map[netip.Prefix]*netlink.Route
-	// families are those of which there are any.
+	// families holds the families with any routes.
 	families map[int]bool
-	// ready are the addresses that are announced: those with a proxy that is ready and does
-	// not wait.
+	// ready holds the addresses that are announced: those with a proxy that is ready and
+	// does not wait.
 	ready []*Address
 }
 
-// planRoutes works out the routes. Where an address has one proxy, the slot makes no
+// planRoutes computes the routes. If an address has one proxy, the slot makes no
 // difference.
 func (h *Host) planRoutes(o *observed) *plannedRoutes {
 	p := &plannedRoutes{
@@ -70,10 +71,10 @@ func (h *Host) planRoutes(o *observed) *plannedRoutes {
 	return p
 }
 
-// reconcileRoutes keeps the rules and the routes. New delivery routes come before
-// announcements, and announcements go before delivery routes, so nothing is announced
-// that is not delivered. An address is announced while one of its proxies is ready. The
-// routes of connections are added before all others and deleted after them.
+// reconcileRoutes updates the rules and the routes. Delivery routes are added before
+// announcements, and announcements removed before delivery routes, so nothing is
+// announced that is not delivered. An address is announced while one of its proxies is
+// ready. The routes of connections are added before all others and deleted after them.
 func (h *Host) reconcileRoutes(o *observed) (int, error) {
 	p := h.planRoutes(o)
 	failed := map[netip.Prefix]bool{}
@@ -96,7 +97,7 @@ func (h *Host) reconcileRoutes(o *observed) (int, error) {
 		}
 		n, haveSlots, err := h.addSlots(family, p)
 		count(n, err)
-		// The route of a lasting prefix is replaced, never away in between.
+		// The route of a kept prefix is replaced, without a gap.
 		count(h.addRoutes(family, p.delivery, haveDelivery, failed))
 		count(h.reconcileRule(family, 0, p.families[family]))
 		count(h.addRoutes(family, p.announced, haveAnnounced, failed))
@@ -108,8 +109,9 @@ func (h *Host) reconcileRoutes(o *observed) (int, error) {
 	return changed, errors.Join(errs...)
 }
 
-// announcedBut returns what is announced where some routes could not be made. The
-// aggregate of an address that is not delivered is announced for its other addresses.
+// announcedBut returns the announcements if some routes could not be created. The
+// aggregate of an address that is not delivered is still announced for its other
+// addresses.
 func (p *plannedRoutes) announcedBut(failed map[netip.Prefix]bool) Announcements {
 	var a Announcements
 	routes := map[netip.Prefix]bool{}
@@ -127,14 +129,14 @@ func (p *plannedRoutes) announcedBut(failed map[netip.Prefix]bool) Announcements
 	return a
 }
 
-// slotTableKey is a slot's table of one family.
+// slotTableKey identifies a slot's table of one family.
 type slotTableKey struct {
 	family int
 	slot   uint8
 }
 
-// addSlots adds the routes and rules of slots, and returns the routes that there were.
-// Mostly there are none, so tables in which there is nothing are looked at once.
+// addSlots adds the routes and rules of slots, and returns the existing routes. Usually
+// there are none, so empty tables are read only once.
 func (h *Host) addSlots(fam int, p *plannedRoutes) (int, map[uint8]map[netip.Prefix][]netlink.Route, error) {
 	if h.slotTables == nil {
 		h.slotTables = map[slotTableKey]bool{}
@@ -156,8 +158,7 @@ func (h *Host) addSlots(fam int, p *plannedRoutes) (int, map[uint8]map[netip.Pre
 			return changed, have, err
 		}
 		have[slot] = routes
-		// That of a slot is for connections that are open, and makes no difference to what
-		// is announced.
+		// The route of a slot is for open connections, and does not affect announcements.
 		n, err := h.addRoutes(fam, want, routes, map[netip.Prefix]bool{})
 		changed += n
 		if err != nil {
@@ -187,8 +188,8 @@ func (h *Host) deleteSlots(fam int, p *plannedRoutes, have map[uint8]map[netip.P
 	return changed, nil
 }
 
-// active returns the ends that get new connections: those that are not on standby, else those
-// that served before, else all.
+// active returns the ends that get new connections: those not on standby; if there are
+// none, those that served before; otherwise all.
 func active(ends []End) []End {
 	for _, chosen := range []func(End) bool{
 		func(e End) bool { return !e.Standby },
@@ -237,7 +238,7 @@ func announcedRoute(dst netip.Prefix, bridge int) *netlink.Route {
 	return r
 }
 
-// hops is where a route leads, in a form that can be compared.
+// hops returns a comparable form of the destinations of a route.
 func hops(r *netlink.Route) string {
 	var out []string
 	if len(r.MultiPath) == 0 {
@@ -250,12 +251,12 @@ func hops(r *netlink.Route) string {
 	return fmt.Sprintf("type %d %s", r.Type, strings.Join(out, ", "))
 }
 
-// ownRoutes returns the routes of a table that have this package's protocol number.
+// ownRoutes returns the routes of a table with this package's protocol number.
 func (h *Host) ownRoutes(family, table int) (map[netip.Prefix][]netlink.Route, error) {
 	list, err := dump(func() ([]netlink.Route, error) {
 		return h.strict.RouteListFiltered(family, &netlink.Route{Table: table, Protocol: RouteProtocol}, netlink.RT_FILTER_TABLE|netlink.RT_FILTER_PROTOCOL)
 	})
-	// The kernel says ENOENT of a table that was never used.
+	// The kernel returns ENOENT for a table that was never used.
 	if err != nil && !errors.Is(err, unix.ENOENT) && !errors.Is(err, unix.EAFNOSUPPORT) {
 		return nil, fmt.Errorf("list routes: %w", err)
 	}
@@ -279,7 +280,7 @@ func prefixOf(n *net.IPNet, family int) netip.Prefix {
 	return netip.PrefixFrom(addr, bits)
 }
 
-// addRoutes adds and changes routes of one family, and notes those that it can't.
+// addRoutes adds and changes routes of one family, and records failures.
 func (h *Host) addRoutes(fam int, want map[netip.Prefix]*netlink.Route, have map[netip.Prefix][]netlink.Route, failed map[netip.Prefix]bool) (int, error) {
 	changed := 0
 	var errs []error
@@ -292,7 +293,7 @@ func (h *Host) addRoutes(fam int, want map[netip.Prefix]*netlink.Route, have map
 		case len(old) == 1 && hops(&old[0]) == hops(r):
 			continue
 		case r.Table != unix.RT_TABLE_MAIN || len(old) > 0 && old[0].Priority == r.Priority:
-			// Ours already: nothing of another's can be replaced.
+			// The route belongs to this package, so no other route can be replaced.
 			if err := h.rt.RouteReplace(r); err != nil {
 				failed[dst] = true
 				errs = append(errs, fmt.Errorf("replace the route of %s: %w", dst, err))
@@ -314,7 +315,7 @@ func (h *Host) addRoutes(fam int, want map[netip.Prefix]*netlink.Route, have map
 	return changed, errors.Join(errs...)
 }
 
-// deleteRoutes removes own routes that are not wanted, and second routes of those
+// deleteRoutes removes this package's routes that are not wanted, and duplicates of those
 // that are.
 func (h *Host) deleteRoutes(want map[netip.Prefix]*netlink.Route, have map[netip.Prefix][]netlink.Route) (int, error) {
 	changed := 0
@@ -334,8 +335,8 @@ func (h *Host) deleteRoutes(want map[netip.Prefix]*netlink.Route, have map[netip
 	return changed, errors.Join(errs...)
 }
 
-// reconcileRule keeps the rule that leads to the delivery table, or to the table of a slot,
-// while there is anything in it.
+// reconcileRule keeps the rule that selects the delivery table, or the table of a slot,
+// while it has any routes.
 func (h *Host) reconcileRule(family int, slot uint8, want bool) (int, error) {
 	table, priority := slotTable(slot), RulePriority
 	if slot != 0 {

@@ -12,7 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// The names of the sets and of the chains without a hook.
+// Names of the sets and of the chains without a hook.
 const (
 	setBridges    = "bridges"
 	setAddresses4 = "addresses4"
@@ -35,23 +35,23 @@ const (
 	chainTo      = "to-proxies"
 	chainStay    = "stay"
 
-	// Counters of visitors' packets, by family: those that the first chain lets in, and
+	// Counters of visitors' packets, by family: those that the first chain admits, and
 	// those that reach the last.
 	letIn4, letIn6     = "let-in4", "let-in6"
 	arrived4, arrived6 = "arrived4", "arrived6"
 )
 
-// ICMP types that a proxy has to get: errors about its own packets, path MTU
-// discovery above all, and pings (RFC 792, RFC 4443).
+// ICMP types that a proxy must receive: errors about its own packets, path MTU discovery
+// above all, and pings (RFC 792, RFC 4443).
 var (
 	icmp4In = []byte{3, 8, 11, 12}
 	icmp6In = []byte{1, 2, 3, 4, 128}
-	// What a proxy may send: the same errors, and answers to pings.
+	// ICMP types that a proxy may send: the same errors, and replies to pings.
 	icmp4Out = []byte{0, 3, 11, 12}
 	icmp6Out = []byte{1, 2, 3, 4, 129}
 )
 
-// concatenations are the types of the sets whose elements have several parts.
+// concatenations holds the types of the sets whose elements have several parts.
 var concatenations = map[string]nftables.SetDatatype{
 	setOpenings4: nftables.MustConcatSetType(nftables.TypeIPAddr, nftables.TypeInetProto, nftables.TypeInetService),
 	setOpenings6: nftables.MustConcatSetType(nftables.TypeIP6Addr, nftables.TypeInetProto, nftables.TypeInetService),
@@ -61,7 +61,7 @@ var concatenations = map[string]nftables.SetDatatype{
 	mapEnds6:     nftables.MustConcatSetType(nftables.TypeIP6Addr, nftables.TypeEtherAddr),
 }
 
-// table is the firewall as it has to be.
+// table is the desired firewall table.
 type table struct {
 	*nftables.Table
 	sets     []*nftables.Set
@@ -69,8 +69,8 @@ type table struct {
 	counters []*nftables.CounterObj
 
 	forward, forwarded, input, from, answers, direct, to *nftables.Chain
-	// visitors sees visitors' packets before they are routed, and stay those of addresses
-	// with several proxies. Slots has the chain of slot 1 first.
+	// visitors handles visitors' packets before routing, and stay those to addresses with
+	// several proxies. slots holds the chains of the slots, from slot 1.
 	visitors, stay *nftables.Chain
 	slots          [maxSlot]*nftables.Chain
 }
@@ -96,7 +96,7 @@ func newTable() *table {
 		_, concatenated := concatenations[s.name]
 		set := &nftables.Set{Table: t.Table, Name: s.name, KeyType: s.key, Concatenation: concatenated}
 		if s.name == setBridges {
-			// Only so that "nft list" shows the names.
+			// Only for display: "nft list" then shows the names.
 			set.KeyByteOrder = binaryutil.NativeEndian
 		}
 		if s.name == mapEnds4 || s.name == mapEnds6 {
@@ -121,7 +121,7 @@ func newTable() *table {
 	t.answers = &nftables.Chain{Table: t.Table, Name: chainAnswers}
 	t.direct = &nftables.Chain{Table: t.Table, Name: chainDirect}
 	t.to = &nftables.Chain{Table: t.Table, Name: chainTo}
-	// What other firewalls drop is counted between the first chain and the last.
+	// Packets that other firewalls drop are counted between the first chain and the last.
 	t.forward = base("forward", nftables.ChainHookForward, *nftables.ChainPriorityRaw)
 	t.forwarded = base("forwarded", nftables.ChainHookForward, *nftables.ChainPriorityLast)
 	t.input = base("input", nftables.ChainHookInput, *nftables.ChainPriorityFilter)
@@ -147,7 +147,7 @@ func (t *table) set(name string) *nftables.Set {
 func (t *table) declare(c *nftables.Conn) {
 	c.AddTable(t.Table)
 	for _, s := range t.sets {
-		// It fails only for contradictory fields of the set.
+		// It only fails for contradictory fields of the set.
 		_ = c.AddSet(s, nil)
 	}
 	for _, o := range t.counters {
@@ -158,7 +158,7 @@ func (t *table) declare(c *nftables.Conn) {
 	}
 }
 
-// writeRules queues all rules, in their order.
+// writeRules queues all rules, in order.
 func (t *table) writeRules(c *nftables.Conn) {
 	add := func(chain *nftables.Chain, comment string, parts ...[]expr.Any) {
 		var exprs []expr.Any
@@ -182,7 +182,8 @@ func (t *table) writeRules(c *nftables.Conn) {
 	add(t.from, "public addresses", ipv6(), load(8, 16, 1), t.in(setAddresses6), verdict(expr.VerdictGoto, chainAnswers))
 	add(t.from, "any other source is forged", counted(RefusedSource), verdict(expr.VerdictDrop, ""))
 
-	// The data plane lets nothing else out either. It takes packets for tunnels before.
+	// The data plane only allows these as well. It handles packets for tunnels before
+	// that.
 	add(t.answers, "to direct endpoints", ipv4(), load(12, 8, 8), protocolAndPort(10, destinationPort), t.in8(setDirects4), verdict(expr.VerdictGoto, chainDirect))
 	add(t.answers, "to direct endpoints", ipv6(), load(8, 16, 8), load(24, 16, 12), protocolAndPort(16, destinationPort), t.in8(setDirects6), verdict(expr.VerdictGoto, chainDirect))
 	add(t.answers, "no connections of a proxy's own", opensTCP(), counted(RefusedOpened), verdict(expr.VerdictDrop, ""))
@@ -196,8 +197,8 @@ func (t *table) writeRules(c *nftables.Conn) {
 	}
 	add(t.answers, "anything else is no answer", counted(RefusedOpened), verdict(expr.VerdictDrop, ""))
 
-	// A connection that began in a tunnel, which no connection tracking has seen, does not
-	// continue outside of it.
+	// A connection that began in a tunnel, which connection tracking does not see, must
+	// not continue outside of it.
 	add(t.direct, "connections of a proxy's own", established(), verdict(expr.VerdictReturn, ""))
 	add(t.direct, "connections of a proxy's own", opensTCP(), verdict(expr.VerdictReturn, ""))
 	add(t.direct, "datagrams", protocol(unix.IPPROTO_UDP), verdict(expr.VerdictReturn, ""))
@@ -228,12 +229,12 @@ func (t *table) interfaceIn(key expr.MetaKey) []expr.Any {
 	return append([]expr.Any{&expr.Meta{Key: key, Register: 1}}, t.in(setBridges)...)
 }
 
-// in looks register 1 up in a set.
+// in looks up register 1 in a set.
 func (t *table) in(set string) []expr.Any {
 	return []expr.Any{&expr.Lookup{SourceRegister: 1, SetName: set, SetID: t.set(set).ID}}
 }
 
-// in8 looks the registers of 4 bytes from 8 on up in a set.
+// in8 looks up the 4-byte registers from 8 in a set.
 func (t *table) in8(set string) []expr.Any {
 	return []expr.Any{&expr.Lookup{SourceRegister: 8, SetName: set, SetID: t.set(set).ID}}
 }
@@ -260,15 +261,15 @@ func meta(key expr.MetaKey, value byte) []expr.Any {
 	}
 }
 
-// load reads a part of the IP header.
+// load loads a part of the IP header.
 func load(offset, length, register uint32) []expr.Any {
 	return []expr.Any{&expr.Payload{Base: expr.PayloadBaseNetworkHeader, Offset: offset, Len: length, DestRegister: register}}
 }
 
-// Where ports are in the headers of TCP and UDP.
+// Offsets of ports in the headers of TCP and UDP.
 const sourcePort, destinationPort = 0, 2
 
-// protocolAndPort reads the protocol and a port into two registers of 4 bytes.
+// protocolAndPort loads the protocol and a port into two 4-byte registers.
 func protocolAndPort(register, port uint32) []expr.Any {
 	return []expr.Any{
 		&expr.Meta{Key: expr.MetaKeyL4PROTO, Register: register},
@@ -283,7 +284,7 @@ func icmp(proto, kind byte) []expr.Any {
 	)
 }
 
-// opensTCP matches TCP segments that have SYN set and not ACK.
+// opensTCP matches TCP segments with SYN and without ACK.
 func opensTCP() []expr.Any {
 	const syn, ack = 0x02, 0x10
 	return append(protocol(unix.IPPROTO_TCP),
@@ -293,8 +294,8 @@ func opensTCP() []expr.Any {
 	)
 }
 
-// established matches what belongs to a connection that is known. It comes after
-// the published ports, whose packets do not need a look at the connection.
+// established matches packets of a known connection. It comes after the published ports,
+// whose packets do not need connection tracking.
 func established() []expr.Any {
 	mask := make([]byte, 4)
 	binary.NativeEndian.PutUint32(mask, expr.CtStateBitESTABLISHED|expr.CtStateBitRELATED)

@@ -13,27 +13,27 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A connection stays with the proxy that has it, however many proxies of one address come
-// and go at the same time. Each proxy of an address has a slot. When a proxy sends, the slot goes
-// into the mark of the connection, which connection tracking keeps; so nothing is chosen
-// twice, and what a proxy answers is its own for good. When a visitor sends, and the
-// address has several proxies, the slot goes from there into the mark of the packet. A rule
-// leads the packet to the slot's routing table, which has the way to that proxy. Behind
-// the routing the packet no longer has a mark. A packet without a slot, or whose proxy is
-// gone, continues to the delivery table.
+// A connection stays with its proxy, regardless of how many proxies of the address are
+// added and removed at the same time. Each proxy of an address has a slot. When a proxy
+// sends, the slot is stored in the mark of the connection, which connection tracking
+// keeps; so the choice is made only once, and replies of a proxy belong to it
+// permanently. When a visitor sends, and the address has several proxies, the slot is
+// copied to the mark of the packet. A rule selects the slot's routing table, which has
+// the route to that proxy. After routing, the packet no longer has a mark. A packet
+// without a slot, or whose proxy no longer exists, continues to the delivery table.
 const (
-	// MarkMask are the bits of a packet's and of a connection's mark that are used. Other
-	// bits are never changed.
+	// MarkMask selects the bits of a packet's and of a connection's mark that are used.
+	// Other bits are never changed.
 	MarkMask = 0x00700000
-	// maxSlot is how many proxies of one address can keep their connections.
+	// maxSlot is the number of proxies of one address that can keep their connections.
 	maxSlot = MarkMask / slotUnit
 	// slotUnit is the lowest of the bits.
 	slotUnit = 0x00100000
-	// slotPriority comes before the delivery table's rule.
+	// slotPriority precedes the delivery table's rule.
 	slotPriority = RulePriority - 1
 )
 
-// slotKey is one proxy of one address.
+// slotKey identifies one proxy of one address.
 type slotKey struct {
 	address netip.Addr
 	mac     [6]byte
@@ -41,16 +41,16 @@ type slotKey struct {
 
 func slotKeyOf(a netip.Addr, e End) slotKey { return slotKey{a, [6]byte(e.MAC)} }
 
-// slotMark is the mark of a slot.
+// slotMark returns the mark of a slot.
 func slotMark(slot uint8) uint32 { return uint32(slot) * slotUnit }
 
-// slotTable is the routing table of a slot.
+// slotTable returns the routing table of a slot.
 func slotTable(slot uint8) int { return Table + int(slot) }
 
-// slotChain is the name of the chain that marks a connection.
+// slotChain returns the name of the chain that marks a connection.
 func slotChain(slot uint8) string { return fmt.Sprintf("slot-%d", slot) }
 
-// slotOfChain is the reverse of slotChain, zero for another chain.
+// slotOfChain is the inverse of slotChain. It returns zero for another chain.
 func slotOfChain(name string) uint8 {
 	for slot := uint8(1); slot <= maxSlot; slot++ {
 		if slotChain(slot) == name {
@@ -60,8 +60,8 @@ func slotOfChain(name string) uint8 {
 	return 0
 }
 
-// assignSlots gives each proxy of an address a slot of its own. One that has a slot keeps
-// it. If there are too many, the rest has none.
+// assignSlots assigns each proxy of an address a unique slot. A proxy keeps an existing
+// slot. If there are too many proxies, the remaining ones get none.
 func assignSlots(had map[slotKey]uint8, addresses []Address) map[slotKey]uint8 {
 	slots := make(map[slotKey]uint8, len(addresses))
 	for _, a := range addresses {
@@ -87,13 +87,13 @@ func assignSlots(had map[slotKey]uint8, addresses []Address) map[slotKey]uint8 {
 // shared reports whether proxies have to be distinguished by their connections.
 func (a *Address) shared() bool { return len(a.Ends) > 1 }
 
-// endKey is an element of the maps of proxies: an address and a hardware address, each
-// filled up to a multiple of 4 bytes.
+// endKey returns an element of the maps of proxies: an address and a hardware address,
+// each padded to a multiple of 4 bytes.
 func endKey(k slotKey) string {
 	return string(append(append(k.address.AsSlice(), k.mac[:]...), 0, 0))
 }
 
-// slotKeyFrom is the reverse of endKey.
+// slotKeyFrom is the inverse of endKey.
 func slotKeyFrom(key []byte) (slotKey, bool) {
 	if len(key) != 4+8 && len(key) != 16+8 {
 		return slotKey{}, false
@@ -102,8 +102,8 @@ func slotKeyFrom(key []byte) (slotKey, bool) {
 	return slotKey{address, [6]byte(key[len(key)-8:])}, ok
 }
 
-// readSlots reads the slots that an earlier program gave, so connections stay with
-// their proxies over a restart.
+// readSlots reads the slots that an earlier program assigned, so connections keep their
+// proxies after a restart.
 func (h *Host) readSlots() (map[slotKey]uint8, error) {
 	slots := map[slotKey]uint8{}
 	t := newTable()
@@ -129,7 +129,7 @@ func (h *Host) readSlots() (map[slotKey]uint8, error) {
 	return slots, nil
 }
 
-// keepSlots works out the slots for what is desired.
+// keepSlots computes the slots for the desired state.
 func (h *Host) keepSlots() error {
 	if h.slots == nil {
 		had, err := h.readSlots()
@@ -142,9 +142,9 @@ func (h *Host) keepSlots() error {
 	return nil
 }
 
-// slotRules adds the rules that write marks and read them.
+// slotRules adds the rules that write and read marks.
 func (t *table) slotRules(add func(chain *nftables.Chain, comment string, parts ...[]expr.Any)) {
-	// Connection tracking may still have a former connection of the same ports.
+	// Connection tracking may still have an earlier connection with the same ports.
 	add(t.stay, "a new connection is with nobody", opensTCP(), verdict(expr.VerdictReturn, ""))
 	for slot, chain := range t.slots {
 		mark := slotMark(uint8(slot + 1))
@@ -164,12 +164,12 @@ func (t *table) markConnections(add func(chain *nftables.Chain, comment string, 
 	add(t.from, "whose connection it is", ipv6(), load(8, 16, 8), source(12), t.verdictOf(mapEnds6))
 }
 
-// unmark is the rule by which no mark is left behind the routing.
+// unmark returns the rule that removes the mark after routing.
 func unmark() []expr.Any {
 	return slices.Concat(readMark(), hasAnyMark(), readMark(), withMark(0), writeMark())
 }
 
-// verdictOf looks the registers of 4 bytes from 8 on up in a map, and applies its verdict.
+// verdictOf looks up the 4-byte registers from 8 in a map, and applies its verdict.
 func (t *table) verdictOf(name string) []expr.Any {
 	return []expr.Any{&expr.Lookup{SourceRegister: 8, DestRegister: unix.NFT_REG_VERDICT, IsDestRegSet: true, SetName: name, SetID: t.set(name).ID}}
 }
@@ -184,15 +184,15 @@ func writeMark() []expr.Any {
 	return []expr.Any{&expr.Meta{Key: expr.MetaKeyMARK, Register: 1, SourceRegister: true}}
 }
 
-// withMark sets the bits in register 1 to a mark, and leaves the others.
+// withMark sets the slot bits in register 1 to a mark, and keeps the others.
 func withMark(mark uint32) []expr.Any {
 	return []expr.Any{&expr.Bitwise{SourceRegister: 1, DestRegister: 1, Len: 4, Mask: native(^uint32(MarkMask)), Xor: native(mark)}}
 }
 
-// hasMark matches if the bits in register 1 are a mark.
+// hasMark matches if the slot bits in register 1 are a mark.
 func hasMark(mark uint32) []expr.Any { return compareMark(expr.CmpOpEq, mark) }
 
-// hasAnyMark matches if there is one.
+// hasAnyMark matches if any slot bit is set.
 func hasAnyMark() []expr.Any { return compareMark(expr.CmpOpNeq, 0) }
 
 func compareMark(op expr.CmpOp, mark uint32) []expr.Any {

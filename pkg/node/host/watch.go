@@ -14,18 +14,17 @@ import (
 )
 
 const (
-	// settle is how long changes are gathered before they are looked at.
+	// settle is how long changes are batched.
 	settle = 100 * time.Millisecond
-	// defaultInterval is how often all is compared, whatever the kernel reports: it
-	// tells nothing of rules, and loses messages when there are too many.
+	// defaultInterval is the interval of a full comparison, regardless of notifications:
+	// the kernel sends none for rules, and loses messages if there are too many.
 	defaultInterval = 3 * time.Second
-	// resubscribe is how long to wait after a subscription has ended.
+	// resubscribe is the delay after a subscription has ended.
 	resubscribe = time.Second
 )
 
-// Run restores what somebody removes, until the context ends. It calls
-// repaired, if that is given, with the number of things that were restored, and
-// with the error of a pass that failed.
+// Run restores removed objects until the context ends. It calls repaired, if set, with
+// the number of restored objects, and with the error of a failed pass.
 func (h *Host) Run(ctx context.Context, repaired func(int, error)) {
 	events := make(chan struct{}, 1)
 	go h.watch(ctx, events)
@@ -39,7 +38,7 @@ func (h *Host) Run(ctx context.Context, repaired func(int, error)) {
 	}
 }
 
-// watch reports changes that may concern what was made.
+// watch reports changes that may concern objects of this package.
 func (h *Host) watch(ctx context.Context, events chan<- struct{}) {
 	notify := func() {
 		select {
@@ -103,7 +102,7 @@ func (h *Host) watchOnce(ctx context.Context, notify func()) error {
 	}
 }
 
-// concernsLink reports whether a change of a link may be one of what was made.
+// concernsLink reports whether a change of a link may concern objects of this package.
 func (h *Host) concernsLink(u netlink.LinkUpdate) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()

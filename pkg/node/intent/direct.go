@@ -26,19 +26,20 @@ type Shut struct {
 // Reason explains why an endpoint stays closed.
 type Reason string
 
-// The reasons.
+// Values of Reason.
 const (
-	// NodeUnreadable is an endpoint that names a node whose address is none.
+	// NodeUnreadable is an endpoint that names a node with an invalid address.
 	NodeUnreadable Reason = "the address of its node can't be read"
-	// AddressInTunnel is an endpoint with the address of another that names a node.
+	// AddressInTunnel is an endpoint with the same address as another one that names a
+	// node.
 	AddressInTunnel Reason = "another endpoint with this address names a node"
-	// HadTunnel is an endpoint that had a tunnel: what its open connections still send
-	// must not leave outside of it.
+	// HadTunnel is an endpoint that had a tunnel: packets of its open connections must
+	// not leave outside of it.
 	HadTunnel Reason = "it had a tunnel: delete the endpoint, and create it again"
 )
 
-// fillDirect takes the endpoints that do not need a tunnel. An address that is behind a tunnel
-// is reached by that alone.
+// fillDirect adds the endpoints that do not need a tunnel. An address behind a tunnel is
+// only reached by that.
 func (i *Intent) fillDirect(all []endpoints.Endpoint) {
 	behind := map[netip.Addr]bool{}
 	for n := range all {
@@ -48,7 +49,7 @@ func (i *Intent) fillDirect(all []endpoints.Endpoint) {
 	}
 	for n := range all {
 		e := &all[n]
-		// A port of 0 is not known.
+		// A port of 0 is unknown.
 		if e.Node.IsValid() || e.Address.Port() == 0 {
 			continue
 		}
@@ -64,9 +65,9 @@ func (i *Intent) fillDirect(all []endpoints.Endpoint) {
 	}
 }
 
-// After returns what an intent is after another one of the same object. An endpoint that
-// had a tunnel never becomes a direct one, for as long as the object has it. One that the
-// object no longer has leaves.
+// After returns the intent that follows an earlier one of the same object. An endpoint
+// that had a tunnel never becomes a direct one, as long as the object has it. An endpoint
+// that the object no longer has becomes a leaving one.
 func (i *Intent) After(before *Intent, now time.Time) *Intent {
 	after := *i
 	after.keepShut(before)

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package intent has what a node keeps of a load balancer or a gateway proxy: which
-// of its tunnels end here, and which endpoints they lead to. It is made from API
-// objects, kept on disk, and what the data plane is programmed from. Making it is
-// pure; nothing here talks to anybody.
+// Package intent defines what a node stores of a load balancer or a gateway proxy: which
+// of its tunnels end here, and to which endpoints they lead. Intents are computed from
+// API objects and stored on disk, and the data plane is programmed from them. The
+// computation is pure; nothing here performs I/O.
 package intent
 
 import (
@@ -20,7 +20,7 @@ import (
 	"github.com/acnodal/epic/pkg/node/proxies"
 )
 
-// Key names the object that an intent was made from.
+// Key identifies the object from which an intent was made.
 type Key struct {
 	Kind      proxies.Kind `json:"kind"`
 	Namespace string       `json:"namespace"`
@@ -30,7 +30,7 @@ type Key struct {
 // KeyOf returns the key of the object that a proxy runs for.
 func KeyOf(i proxies.Interface) Key { return Key{Kind: i.Kind, Namespace: i.Namespace, Name: i.Owner} }
 
-// String returns the key as people write it.
+// String formats the key for people.
 func (k Key) String() string { return string(k.Kind) + " " + k.Namespace + "/" + k.Name }
 
 // Compare orders keys.
@@ -38,29 +38,29 @@ func Compare(a, b Key) int {
 	return cmp.Or(cmp.Compare(a.Namespace, b.Namespace), cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.Name, b.Name))
 }
 
-// Intent is what one object means to this node.
+// Intent is the part of one object that concerns this node.
 type Intent struct {
 	Key
 	UID types.UID `json:"uid"`
 	// Public and Alternate are the proxy's addresses; either may be invalid.
 	Public    netip.Addr `json:"public,omitzero"`
 	Alternate netip.Addr `json:"alternate,omitzero"`
-	// Ports are those on which the service is published.
+	// Ports are the ports on which the service is published.
 	Ports []Port `json:"ports,omitempty"`
 	// Prefix names the ServicePrefix of the addresses.
 	Prefix string `json:"prefix,omitempty"`
-	// Tunnels are those that end on this node, by ID.
+	// Tunnels are the tunnels that end on this node, by ID.
 	Tunnels []Tunnel `json:"tunnels,omitempty"`
-	// Endpoints are those on the client nodes of the tunnels, or on this node.
+	// Endpoints are the endpoints on the client nodes of the tunnels, or on this node.
 	Endpoints []endpoints.Endpoint `json:"endpoints,omitempty"`
-	// Untunneled indicates that there are endpoints on nodes to which no tunnel leads from
-	// this node. The controller has yet to write it, or the object has too many.
+	// Untunneled indicates that there are endpoints on nodes to which no tunnel leads
+	// from this node. The controller has yet to write it, or the object has too many.
 	Untunneled bool `json:"untunneled,omitempty"`
-	// Leaving are those that the object no longer has and whose connections continue.
+	// Leaving are endpoints that the object no longer has and whose connections continue.
 	Leaving []Leaving `json:"leaving,omitempty"`
-	// Direct are those that a proxy reaches without a tunnel, on a gateway node.
+	// Direct are endpoints that a proxy reaches without a tunnel, on a gateway node.
 	Direct []Direct `json:"direct,omitempty"`
-	// Shut are those without a tunnel that stay closed nevertheless.
+	// Shut are endpoints without a tunnel that stay closed nevertheless.
 	Shut []Shut `json:"shut,omitempty"`
 }
 
@@ -74,11 +74,11 @@ type Port struct {
 type Tunnel struct {
 	ID         uint32     `json:"id"`
 	TenantNode netip.Addr `json:"tenantNode"`
-	// EPICNode is the address and the port at which the gateway node listens.
+	// EPICNode is the address and the port on which the gateway node listens.
 	EPICNode netip.AddrPort `json:"epicNode"`
 }
 
-// Addresses are the proxy's addresses, one of each family at most.
+// Addresses returns the proxy's addresses, at most one of each family.
 func (i *Intent) Addresses() []netip.Addr {
 	var out []netip.Addr
 	for _, a := range []netip.Addr{i.Public, i.Alternate} {
@@ -89,7 +89,7 @@ func (i *Intent) Addresses() []netip.Addr {
 	return out
 }
 
-// Equal reports whether two intents are the same.
+// Equal reports whether two intents are equal.
 func (i *Intent) Equal(o *Intent) bool {
 	return i.Key == o.Key && i.UID == o.UID && i.Public == o.Public && i.Alternate == o.Alternate && i.Prefix == o.Prefix &&
 		i.Untunneled == o.Untunneled && slices.Equal(i.Ports, o.Ports) && slices.Equal(i.Tunnels, o.Tunnels) && slices.Equal(i.Endpoints, o.Endpoints) &&
@@ -100,18 +100,18 @@ func (i *Intent) Equal(o *Intent) bool {
 // Ends reports whether a tunnel between two nodes ends on this one.
 type Ends func(tenantNode, epicNode netip.Addr) bool
 
-// AtGateway are the tunnels whose EPIC end is one of the addresses.
+// AtGateway selects tunnels whose EPIC end is one of the addresses.
 func AtGateway(own ...netip.Addr) Ends {
 	return func(_, epicNode netip.Addr) bool { return slices.Contains(own, epicNode) }
 }
 
-// AtTenantNode are the tunnels whose tenant's end is one of the addresses.
+// AtTenantNode selects tunnels whose client end is one of the addresses.
 func AtTenantNode(own ...netip.Addr) Ends {
 	return func(tenantNode, _ netip.Addr) bool { return slices.Contains(own, tenantNode) }
 }
 
-// OfLoadBalancer makes the intent of a load balancer with those of its tunnels that
-// end here and its remote endpoints. It keeps the tunnels.
+// OfLoadBalancer returns the intent of a load balancer, given its tunnels that end here
+// and its remote endpoints. It keeps a reference to tunnels.
 func OfLoadBalancer(lb *epicv1.LoadBalancer, tunnels []Tunnel, reps []*epicv1.RemoteEndpoint) *Intent {
 	i := &Intent{
 		Key: Key{proxies.LoadBalancer, lb.Namespace, lb.Name}, UID: lb.UID,
@@ -123,9 +123,8 @@ func OfLoadBalancer(lb *epicv1.LoadBalancer, tunnels []Tunnel, reps []*epicv1.Re
 	return i
 }
 
-// OfGWProxy makes the intent of a gateway proxy with those of its tunnels that end
-// here, the routes that lead from it, and the slices that they lead to. It keeps the
-// tunnels.
+// OfGWProxy returns the intent of a gateway proxy, given its tunnels that end here, its
+// routes, and the slices to which they lead. It keeps a reference to tunnels.
 func OfGWProxy(proxy *epicv1.GWProxy, tunnels []Tunnel, routes []*epicv1.GWRoute, slices []*epicv1.GWEndpointSlice) *Intent {
 	i := &Intent{
 		Key: Key{proxies.GWProxy, proxy.Namespace, proxy.Name}, UID: proxy.UID,
@@ -137,9 +136,8 @@ func OfGWProxy(proxy *epicv1.GWProxy, tunnels []Tunnel, routes []*epicv1.GWRoute
 	return i
 }
 
-// TunnelsOf are the tunnels of a status that end on this node, by ID. What can't be
-// read is left out: anybody who may write a status may have damaged it, and the rest
-// still works.
+// TunnelsOf returns the tunnels of a status that end on this node, by ID. It omits
+// unreadable ones: a writer of the status may have damaged it, and the rest still works.
 func TunnelsOf(status *epicv1.ProxyStatus, here Ends) []Tunnel {
 	var out []Tunnel
 	for tenant, entry := range status.GUETunnelEndpoints {
@@ -160,12 +158,12 @@ func TunnelsOf(status *epicv1.ProxyStatus, here Ends) []Tunnel {
 		}
 	}
 	slices.SortFunc(out, func(a, b Tunnel) int { return cmp.Compare(a.ID, b.ID) })
-	// In no more memory than they need: a node may keep a hundred thousand.
+	// Use no more memory than necessary: a node may have a hundred thousand.
 	return slices.Clone(out)
 }
 
-// fill takes the tunnels, the endpoints on the nodes where they end, and those that do
-// not need a tunnel.
+// fill adds the tunnels, the endpoints on the nodes where they end, and those that do not
+// need a tunnel.
 func (i *Intent) fill(tunnels []Tunnel, all []endpoints.Endpoint) {
 	i.Tunnels = tunnels
 	nodes := map[netip.Addr]bool{}
@@ -200,7 +198,7 @@ func address(s string) netip.Addr {
 	return a.Unmap()
 }
 
-// ports are the ports of a proxy, each once: several listeners may share one.
+// ports returns the distinct ports of a proxy: several listeners may share one.
 func ports(all []epicv1.ServicePort) []Port {
 	var out []Port
 	for _, p := range all {
@@ -215,8 +213,9 @@ func ports(all []epicv1.ServicePort) []Port {
 	return out
 }
 
-// withQUIC adds the UDP ports on which Envoys serve HTTP/3, as the operator reports them. It
-// is served on the port of HTTPS, so only a port that is published for TCP counts.
+// withQUIC adds the UDP ports on which Envoys serve HTTP/3, as reported by the operator.
+// HTTP/3 is served on the port of HTTPS, so only ports that are published for TCP are
+// added.
 func withQUIC(published []Port, envoy *epicv1.EnvoyStatus) []Port {
 	if envoy == nil {
 		return published

@@ -11,10 +11,11 @@ import (
 	"github.com/acnodal/epic/pkg/gue"
 )
 
-// Keys are the keys of tunnels, the first of each to send with. The zero value has none.
+// Keys holds the keys of tunnels. The first key of each tunnel is used to send. The zero
+// value is empty.
 type Keys struct {
-	// A node may have 100,000 tunnels, most with one key: the two lists, sorted by tunnel, take
-	// a fifth of the memory of a map.
+	// A node may have 100,000 tunnels, most with one key: the two lists, sorted by
+	// tunnel, take a fifth of the memory of a map.
 	tunnels []uint32
 	keys    []gue.Key
 }
@@ -34,7 +35,7 @@ func NewKeys(of map[uint32][]gue.Key) Keys {
 	return k
 }
 
-// Of returns the keys of a tunnel, which the caller does not change.
+// Of returns the keys of a tunnel. The caller must not modify them.
 func (k Keys) Of(tunnel uint32) []gue.Key {
 	from, _ := slices.BinarySearch(k.tunnels, tunnel)
 	to := from
@@ -44,7 +45,7 @@ func (k Keys) Of(tunnel uint32) []gue.Key {
 	return k.keys[from:to:to]
 }
 
-// All yields each tunnel that has keys, in the order of the IDs, and its keys.
+// All yields each tunnel with its keys, ordered by ID.
 func (k Keys) All() iter.Seq2[uint32, []gue.Key] {
 	return func(yield func(uint32, []gue.Key) bool) {
 		for at := 0; at < len(k.tunnels); {
@@ -57,10 +58,10 @@ func (k Keys) All() iter.Seq2[uint32, []gue.Key] {
 	}
 }
 
-// Len returns how many keys there are.
+// Len returns the number of keys.
 func (k Keys) Len() int { return len(k.keys) }
 
-// KeysOf reads what the server gave out, by tunnel, and leaves out what is no key.
+// KeysOf returns the keys in the server's response, by tunnel. It omits invalid ones.
 func KeysOf(answer *epicv1.TunnelKeys) map[uint32][]gue.Key {
 	out := map[uint32][]gue.Key{}
 	for _, t := range answer.Tunnels {

@@ -12,13 +12,13 @@ import (
 	"github.com/acnodal/epic/pkg/endpoints"
 )
 
-// maxLeaving is how many leaving endpoints an object has. Beyond that, those that left
-// first are closed, so a tenant that adds and removes endpoints all the time does not
-// fill the node's maps.
+// maxLeaving is the maximum number of leaving endpoints of an object. Beyond that, those
+// that left first are closed, so a tenant that adds and removes endpoints all the time
+// does not fill the node's maps.
 const maxLeaving = 1024
 
-// Leaving is an endpoint that the object no longer has. Its open connections continue for a
-// while, so requests under way end; no new connection reaches it.
+// Leaving is an endpoint that the object no longer has. Its open connections continue for
+// a while, so requests in progress can complete; it gets no new connection.
 type Leaving struct {
 	endpoints.Endpoint
 	// Until is when it is closed.
@@ -27,12 +27,13 @@ type Leaving struct {
 
 func (l *Leaving) equal(m *Leaving) bool { return l.Endpoint == m.Endpoint && l.Until.Equal(m.Until) }
 
-// leave fills in the endpoints that leave an object, given what it was before. Only TCP
+// leave returns the endpoints that leave an object, given its earlier intent. Only TCP
 // has connections whose packets show that they are open.
 //
-// An address is never leaving and something else: what the object has now at the same
-// address, port and protocol counts, and a direct endpoint counts for all ports of its
-// address, because an address with a tunnel is reached by that alone.
+// An address is never leaving and in use at the same time: a current endpoint with the
+// same address, port and protocol takes precedence, and a direct endpoint takes
+// precedence for all ports of its address, because an address with a tunnel is only
+// reached by that.
 func (i *Intent) leave(before *Intent, now time.Time) []Leaving {
 	if len(before.Leaving) == 0 && len(before.Endpoints) == 0 {
 		return nil
@@ -54,15 +55,15 @@ func (i *Intent) leave(before *Intent, now time.Time) []Leaving {
 		_, direct := stays[Direct{Address: netip.AddrPortFrom(l.Address.Addr(), 0)}]
 		return live || direct || !nodes[l.Node] || !l.Until.After(now)
 	})
-	// They are in the order in which they left. The compared endpoints are not kept with
-	// them: mostly that are all, and none has left.
+	// They are in the order in which they left. The compared endpoints are not stored
+	// with them: usually, none has left.
 	if len(all) == 0 {
 		return nil
 	}
 	return slices.Clone(all[max(0, len(all)-maxLeaving):])
 }
 
-// stays has the endpoints of an intent, and the addresses of direct ones with port 0.
+// stays returns the endpoints of an intent, and the addresses of direct ones with port 0.
 func (i *Intent) stays() map[Direct]struct{} {
 	out := make(map[Direct]struct{}, len(i.Endpoints)+len(i.Direct))
 	for n := range i.Endpoints {
@@ -77,8 +78,8 @@ func (i *Intent) stays() map[Direct]struct{} {
 	return out
 }
 
-// Expire returns the intent without the leaving endpoints whose time is over, and when the
-// next one's is; the zero time if there is none.
+// Expire returns the intent without the expired leaving endpoints, and the expiration of
+// the next one; the zero time if there is none.
 func (i *Intent) Expire(now time.Time) (*Intent, time.Time) {
 	var next time.Time
 	over := 0

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package keys fetches the keys of a node's tunnels from the API, and again when
-// they may have been replaced: when the program starts with those on disk, after a
-// while, and when the two ends of a tunnel do not know the same ones. It keeps none.
+// Package keys fetches the keys of a node's tunnels from the API, and fetches them again
+// when they may have been replaced: if the program starts with those on disk,
+// periodically, and when the two ends of a tunnel do not have the same ones. It stores
+// none.
 package keys
 
 import (
@@ -28,20 +29,20 @@ import (
 )
 
 const (
-	// Refresh is how often keys are fetched without a reason. Master keys are
-	// replaced with two valid at a time, for longer than this.
+	// Refresh is the interval of regular fetches. When a master key is rotated, both keys
+	// are valid for longer than this.
 	Refresh = 10 * time.Minute
-	// suspectPause is the least time between two fetches of an object's keys for a
-	// suspicion, which anybody can raise.
+	// suspectPause is the minimum time between two fetches of an object's keys because of
+	// suspicions, which anybody can cause.
 	suspectPause = 30 * time.Second
-	// pace and burst bound the fetches of keys that are there already: how many a
-	// second for suspicions of all objects together, and as many at the start.
+	// pace and burst limit the fetches of existing keys: the rate for suspicions of all
+	// objects together, and the same rate at the start.
 	pace, burst = 50, 100
-	// atOnce is how many fetches are under way at once.
+	// atOnce is the number of concurrent fetches.
 	atOnce = 8
 )
 
-// Target has the objects and takes their keys.
+// Target holds the objects and receives their keys.
 type Target interface {
 	Get(intent.Key) (apply.State, bool)
 	SetKeys(intent.Key, intent.Keys)
@@ -54,13 +55,13 @@ type Fetcher struct {
 	target  Target
 	queue   workqueue.TypedRateLimitingInterface[intent.Key]
 	suspect chan uint32
-	// starts paces the first fetches of keys that were on disk, suspicions the
-	// fetches for those.
+	// starts limits the first fetches of keys that were on disk, suspicions the fetches
+	// because of those.
 	starts, suspicions *rate.Limiter
 
 	mu sync.Mutex
-	// followed are the objects whose keys this process has fetched or will fetch;
-	// the values are when the last suspicion was followed.
+	// followed holds the objects whose keys this process has fetched or will fetch; the
+	// values are the times of the last suspicion that was followed.
 	followed map[intent.Key]time.Time
 	err      error
 }
@@ -74,9 +75,9 @@ func New(client versioned.Interface, target Target) *Fetcher {
 	}
 }
 
-// Need asks for the keys of an object: at once if one of its tunnels has none, and
-// soon if they are those that an earlier process had, because they may have been
-// replaced while the node was away.
+// Need requests the keys of an object: immediately if one of its tunnels has none, and
+// soon if they are from an earlier process, because they may have been replaced while the
+// node was down.
 func (f *Fetcher) Need(i *intent.Intent) {
 	s, ok := f.target.Get(i.Key)
 	if !ok || len(i.Tunnels) == 0 {
@@ -131,8 +132,8 @@ func (f *Fetcher) Run(ctx context.Context) {
 	}
 }
 
-// due reports whether a suspicion is followed. One that is not is raised again, as long
-// as there is a reason.
+// due reports whether to follow a suspicion. One that is not followed is raised again, as
+// long as there is a reason.
 func (f *Fetcher) due(key intent.Key) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -144,7 +145,7 @@ func (f *Fetcher) due(key intent.Key) bool {
 	return true
 }
 
-// work fetches the keys of an object, and reports whether it has to be tried again.
+// work fetches the keys of an object, and reports whether it has to be retried.
 func (f *Fetcher) work(ctx context.Context, key intent.Key) bool {
 	again, err := f.fetch(ctx, key)
 	f.mu.Lock()
@@ -156,7 +157,7 @@ func (f *Fetcher) work(ctx context.Context, key intent.Key) bool {
 	return again || err != nil
 }
 
-// fetch returns true when the answer is not everything that is needed yet.
+// fetch returns true if the response does not contain everything that is needed yet.
 func (f *Fetcher) fetch(ctx context.Context, key intent.Key) (bool, error) {
 	s, ok := f.target.Get(key)
 	if !ok || len(s.Intent.Tunnels) == 0 {
@@ -167,8 +168,8 @@ func (f *Fetcher) fetch(ctx context.Context, key intent.Key) (bool, error) {
 	}
 	answer, err := f.get(ctx, key)
 	if apierrors.IsNotFound(err) {
-		// It is being deleted, which the watch will tell; or the API does not have
-		// what it should, which a retry will tell.
+		// The object is being deleted, which the watch will report, or the API lacks it
+		// temporarily, which a retry will show.
 		return true, nil
 	}
 	if err != nil {

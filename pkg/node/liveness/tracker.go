@@ -16,35 +16,36 @@ import (
 )
 
 const (
-	// longest is how long a far end may not be heard at most, and how long one that
-	// has not been heard yet since the program started.
+	// longest is the maximum time that a far end may not be heard, and the time for one
+	// that has not been heard yet since the program started.
 	longest = 45 * time.Second
-	// spare is added to one and a half times the far end's pace. A client node
-	// repeats a PING that is not answered several times within it.
+	// spare is added to one and a half times the far end's interval. In that time, a
+	// client node repeats an unanswered PING several times.
 	spare = 3 * time.Second
-	// window is how long PINGs are watched to learn the pace. PINGs that open a
-	// tunnel or repeat others come faster, so only the longest time between two
-	// PINGs in a while is the pace.
+	// window is how long PINGs are observed to learn their interval. PINGs that open a
+	// tunnel or repeat others are more frequent, so only the longest time between two
+	// PINGs in a window is the interval.
 	window = 2 * longest
-	// confirm is for how long no data packet may come either, once PINGs are overdue.
+	// confirm is how long data packets must also be missing, once PINGs are overdue.
 	confirm = 2 * time.Second
-	// firstHold is how long a tunnel that comes back for the second time has to stay
-	// up. It doubles each time, up to lastHold. A tunnel that has been up for calm
-	// begins again.
+	// firstHold is how long a tunnel that comes back for the second time has to stay up.
+	// It doubles each time, up to lastHold. It is reset after a tunnel has been up for
+	// calm.
 	firstHold, lastHold = 2 * time.Second, time.Minute
 	calm                = 5 * time.Minute
 )
 
-// World is what a Tracker looks at.
+// World is the state that a Tracker observes.
 type World struct {
 	// Tunnels calls see with each tunnel that ends on this node, and the client node
 	// at its far end.
 	Tunnels func(see func(tunnel uint32, farEnd netip.Addr))
-	// Peers calls see with what the control protocol knows of each open tunnel.
+	// Peers calls see with the control protocol's state of each open tunnel.
 	Peers func(see func(tunnel uint32, s gue.PeerState))
-	// Received returns how many data packets have come out of each tunnel.
+	// Received returns the number of data packets received from each tunnel.
 	Received func() (map[uint32]uint64, error)
-	// Silent reports whether a far end was asked for a PING and did not answer. May be nil.
+	// Silent reports whether a far end was asked for a PING and did not respond. May be
+	// nil.
 	Silent func(tunnel uint32) bool
 }
 
@@ -52,13 +53,13 @@ type World struct {
 type Down struct {
 	Tunnel uint32
 	FarEnd netip.Addr
-	// Heard is when the far end was last heard, the zero value if it was not since
-	// the program started.
+	// Heard is when the far end was last heard; zero if it was not since the program
+	// started.
 	Heard time.Time
 }
 
-// Report is the state of all tunnels. The state of those that are neither up nor
-// down is not known yet.
+// Report is the state of all tunnels. The state of tunnels that are neither up nor down
+// is not known yet.
 type Report struct {
 	Tunnels  int
 	Up, Down idset.Set
@@ -66,29 +67,29 @@ type Report struct {
 	First []Down
 }
 
-// Tracker follows the state of a gateway node's tunnels. Its methods may be called
+// Tracker tracks the state of a gateway node's tunnels. Its methods may be called
 // concurrently, but not by the functions of a World.
 type Tracker struct {
 	mu      sync.Mutex
 	base    time.Time
 	tunnels map[uint32]*tunnel
-	// before is what was reported before this program started.
+	// before is the report before this program started.
 	before  Report
 	started bool
 	round   uint32
 	version uint64
 }
 
-// moment is a time in nanoseconds after a Tracker's base, or 0 for none. There is a
-// tunnel for each of thousands of client nodes, and a time.Time takes three times as
-// much.
+// moment is a time in nanoseconds relative to a Tracker's base, or 0 for none. There is a
+// tunnel for each of thousands of client nodes, and a time.Time takes three times as much
+// memory.
 type moment int64
 
-// earlier is how long before the first look the base is.
+// earlier is how long the base is before the first look.
 const earlier = 24 * time.Hour
 
-// moment converts a time. It goes by the monotonic clock where the time has that, so
-// no tunnel goes down because somebody sets the clock.
+// moment converts a time. It uses the monotonic clock if the time has it, so no tunnel
+// goes down because the clock is set.
 func (t *Tracker) moment(at time.Time) moment {
 	if at.IsZero() {
 		return 0
@@ -114,32 +115,32 @@ func spanOf(d time.Duration) span {
 
 func (s span) duration() time.Duration { return time.Duration(s) * time.Millisecond }
 
-// tunnel is small, because a node may have a hundred thousand.
+// tunnel is compact, because a node may have a hundred thousand.
 type tunnel struct {
-	// farEnd is in the place that all tunnels to it share.
+	// farEnd is shared by all tunnels to it.
 	farEnd unique.Handle[netip.Addr]
-	// since is when the tunnel was first seen, pinged when its last PING came, and
-	// heard when data packets were last seen to come while PINGs were overdue.
+	// since is when the tunnel was first seen, pinged when its last PING was received,
+	// and heard when data packets were last received while PINGs were overdue.
 	since, pinged, heard moment
-	// began is when the window began in which the pace is learned.
+	// began is when the window began in which the interval is learned.
 	began moment
-	// overdue is since when neither PINGs nor data packets have been seen to come.
+	// overdue is since when neither PINGs nor data packets have been received.
 	overdue moment
 	// changed is when the state changed, and back since when the far end has been heard
 	// again.
 	changed, back moment
-	// slowest is the longest time between two PINGs since began, and pace that in
-	// the window before; 0 if it is not known yet.
+	// slowest is the longest time between two PINGs since began, and pace that in the
+	// previous window; 0 if it is not known yet.
 	slowest, pace span
-	// outage is the last time between two PINGs if the tunnel went down in it.
+	// outage is the last time between two PINGs during which the tunnel went down.
 	outage span
 	// received is the count of data packets when they were overdue: its lower bits, which
-	// is enough to see that it changes.
+	// suffice to detect changes.
 	received uint32
-	// round is that of the last look that saw the tunnel.
+	// round is the number of the last look that included the tunnel.
 	round uint32
 	state tunnelstate.State
-	// verified is whether the far end's address is known.
+	// verified indicates that the far end's address is known.
 	verified bool
 	// flaps is how often the tunnel went down since it was last calm.
 	flaps uint8
@@ -148,8 +149,7 @@ type tunnel struct {
 // New returns a Tracker without tunnels.
 func New() *Tracker { return &Tracker{tunnels: map[uint32]*tunnel{}} }
 
-// Resume takes over what an earlier program reported. It has to be called before the
-// first look.
+// Resume sets the report of an earlier program. Call it before the first Look.
 func (t *Tracker) Resume(up, down idset.Set) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -158,8 +158,7 @@ func (t *Tracker) Resume(up, down idset.Set) {
 	}
 }
 
-// Look brings the states up to date. It returns a number that changes whenever a
-// report would.
+// Look updates the states. It returns a number that changes whenever a report would.
 func (t *Tracker) Look(at time.Time, w World) uint64 {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -199,8 +198,7 @@ func (t *Tracker) Look(at time.Time, w World) uint64 {
 			continue
 		}
 		if is.state != tunnelstate.Down && is.verified && is.late(now) && received == nil {
-			// Reading counters takes long where there are many. Without them, PINGs
-			// alone decide.
+			// Reading many counters takes long. Without them, only PINGs decide.
 			received, _ = w.Received()
 			if received == nil {
 				received = map[uint32]uint64{}
@@ -219,7 +217,7 @@ func (t *Tracker) Look(at time.Time, w World) uint64 {
 	return t.version
 }
 
-// hear notes when the last PING came.
+// hear records when the last PING was received.
 func (is *tunnel) hear(seen moment) {
 	if seen <= is.pinged {
 		return
@@ -229,7 +227,8 @@ func (is *tunnel) hear(seen moment) {
 	} else if gap := seen.after(is.pinged); is.state != tunnelstate.Down {
 		is.slowest, is.outage = max(is.slowest, spanOf(gap)), 0
 	} else {
-		// The far end was away. If it is each time for as long, that is its pace.
+		// The far end was away. If it is away for the same time each time, that is its
+		// interval.
 		if gap <= longest && (gap-is.outage.duration()).Abs() <= gap/4 {
 			is.slowest = max(is.slowest, spanOf(gap))
 		}
@@ -241,7 +240,7 @@ func (is *tunnel) hear(seen moment) {
 	is.pinged = seen
 }
 
-// patience is how long the far end may not be heard.
+// patience returns how long the far end may not be heard.
 func (is *tunnel) patience() time.Duration {
 	if is.pace == 0 {
 		return longest
@@ -250,7 +249,7 @@ func (is *tunnel) patience() time.Duration {
 	return min(pace+pace/2+spare, longest)
 }
 
-// last is when the far end was last heard, or when it could first have been.
+// last returns when the far end was last heard, or when it could first have been.
 func (is *tunnel) last() moment {
 	if last := max(is.pinged, is.heard); last != 0 {
 		return last
@@ -260,7 +259,7 @@ func (is *tunnel) last() moment {
 
 func (is *tunnel) late(now moment) bool { return now.after(is.last()) > is.patience() }
 
-// next decides what the state is.
+// next returns the new state.
 func (is *tunnel) next(now moment, received uint32, silent bool) tunnelstate.State {
 	switch {
 	case !is.verified:
@@ -268,11 +267,11 @@ func (is *tunnel) next(now moment, received uint32, silent bool) tunnelstate.Sta
 		is.back = 0
 		return tunnelstate.Down
 	case silent:
-		// Packets that come all the same do not count, as while PINGs are overdue.
+		// Packets that arrive nevertheless do not count, unlike while PINGs are overdue.
 		is.overdue, is.back = 0, 0
 		return tunnelstate.Down
 	case is.pinged == 0 && is.heard == 0 && (is.state == tunnelstate.Down || !is.late(now)):
-		// Not heard yet by this program.
+		// This program has not heard it yet.
 		return is.state
 	case !is.late(now):
 		is.overdue = 0
@@ -293,7 +292,7 @@ func (is *tunnel) next(now moment, received uint32, silent bool) tunnelstate.Sta
 	return is.state
 }
 
-// up is the state of a tunnel whose far end is heard.
+// up returns the state of a tunnel whose far end is heard.
 func (is *tunnel) up(now moment) tunnelstate.State {
 	if is.state == tunnelstate.Up {
 		return tunnelstate.Up
@@ -324,8 +323,8 @@ func (t *Tracker) State(id uint32) tunnelstate.State {
 	return tunnelstate.Unknown
 }
 
-// Report returns the states, with at most so many of the tunnels that are down. Until
-// the first look it is what an earlier program reported.
+// Report returns the states, with at most first of the tunnels that are down. Until the
+// first look, it returns the report of an earlier program.
 func (t *Tracker) Report(first int) Report {
 	t.mu.Lock()
 	defer t.mu.Unlock()

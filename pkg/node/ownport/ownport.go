@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package ownport keeps a client node from hiding its own control packets. Many
-// hosts masquerade everything that leaves them, so their pods reach the world, and some
-// choose ports at random when they do. Control packets would then leave by another
-// port than the data packets, which never meet the host's NAT, and the far end
-// would verify a port from which nothing comes.
+// Package ownport prevents a client node from translating its own control packets. Many
+// hosts masquerade everything that leaves them, so their pods can reach the internet, and
+// some choose random ports. Control packets would then leave from another port than the
+// data packets, which bypass the host's NAT, and the far end would verify a port from
+// which no packets come.
 //
-// A mapping of the node's address and port to themselves, in tables of its own that
-// come before all others, settles it. Nothing else is changed, and connection
-// tracking continues, so a firewall that lets in answers only lets in these.
+// To prevent that, the package maps the node's address and port to themselves, in
+// separate tables that precede all others. It changes nothing else, and connection
+// tracking still applies, so a firewall that only admits replies still works.
 package ownport
 
 import (
@@ -29,11 +29,11 @@ const (
 	// Table is the name of the tables, one of each family.
 	Table = "epic-node-client"
 	chain = "own-port"
-	// before is how much earlier than source NAT it comes.
+	// before is the distance to the priority of source NAT.
 	before = 10
 )
 
-// Keeper keeps the mappings.
+// Keeper maintains the mappings.
 type Keeper struct {
 	port uint16
 
@@ -44,7 +44,7 @@ type Keeper struct {
 // New returns a Keeper for a port.
 func New(port uint16) *Keeper { return &Keeper{port: port} }
 
-// Keep has packets from an address keep their port, from now on.
+// Keep makes packets from an address keep their port from now on.
 func (k *Keeper) Keep(address netip.Addr) error {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -60,7 +60,7 @@ func (k *Keeper) Keep(address netip.Addr) error {
 	return k.forget(address)
 }
 
-// Repair restores the tables if somebody removed them, and reports whether it did.
+// Repair restores the tables if they were removed, and reports whether it did.
 func (k *Keeper) Repair() (bool, error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -123,7 +123,7 @@ func (k *Keeper) write() error {
 			continue
 		}
 		table := &nftables.Table{Name: Table, Family: family}
-		// Deleting needs that it is there.
+		// Deletion requires that the table exists.
 		conn.AddTable(table)
 		conn.DelTable(table)
 		conn.AddTable(table)
@@ -142,9 +142,9 @@ func (k *Keeper) write() error {
 	return nil
 }
 
-// rule maps UDP from an address and the port to the same.
+// rule maps UDP packets from an address and the port to the same address and port.
 func (k *Keeper) rule(a netip.Addr) []expr.Any {
-	// Where the source is in the two headers.
+	// Offset of the source in the two headers.
 	offset, family := uint32(12), uint32(unix.NFPROTO_IPV4)
 	if a.Is6() {
 		offset, family = 8, unix.NFPROTO_IPV6
@@ -163,7 +163,7 @@ func (k *Keeper) rule(a netip.Addr) []expr.Any {
 	}
 }
 
-// forget drops mappings that were made before.
+// forget drops existing connection tracking entries.
 func (k *Keeper) forget(a netip.Addr) error {
 	family := netlink.InetFamily(unix.AF_INET)
 	if a.Is6() {
@@ -184,7 +184,7 @@ func (k *Keeper) forget(a netip.Addr) error {
 	return nil
 }
 
-// Remove takes the tables away.
+// Remove removes the tables.
 func Remove() error {
 	conn, err := nftables.New()
 	if err != nil {

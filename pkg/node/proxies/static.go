@@ -24,7 +24,7 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-// Description is the file of a host without Kubernetes, in YAML or JSON.
+// Description is the description file of a host without Kubernetes, in YAML or JSON.
 type Description struct {
 	Proxies []DescribedProxy `json:"proxies"`
 }
@@ -33,21 +33,20 @@ type Description struct {
 type DescribedProxy struct {
 	// Kind is LoadBalancer or GWProxy.
 	Kind Kind `json:"kind"`
-	// Namespace and Owner name the object.
+	// Namespace and Owner identify the object.
 	Namespace string `json:"namespace"`
 	Owner     string `json:"owner"`
-	// Pod is the proxy's name on this host. Default: the owner's.
+	// Pod is the proxy's name on this host. Default: that of the owner.
 	Pod string `json:"pod,omitempty"`
-	// Interface is the name of the host's end. It may be made later.
+	// Interface is the name of the host's end. It may be created later.
 	Interface string `json:"interface"`
 	// MAC is the hardware address of the proxy's end.
 	MAC string `json:"mac"`
-	// Addresses are the public and the alternate address, one of each family at
-	// most.
+	// Addresses are the public and the alternate address, at most one of each family.
 	Addresses []string `json:"addresses"`
 }
 
-// ParseDescription reads a description strictly. Its errors name the field.
+// ParseDescription parses a description strictly. Its errors name the field.
 func ParseDescription(data []byte) ([]Interface, error) {
 	var d Description
 	if err := yaml.UnmarshalStrict(data, &d); err != nil {
@@ -120,12 +119,12 @@ func describedAddresses(texts []string, wrong func(field, format string, args ..
 	return out
 }
 
-// verifyInterval is how often the interfaces are compared with the kernel's, in case a
-// message of the kernel is lost.
+// verifyInterval is the interval of a comparison with the kernel's interfaces, in case a
+// notification is lost.
 const verifyInterval = 10 * time.Second
 
-// Static are the proxies that a file describes. It is read again when it changes; a
-// file that is wrong then changes nothing.
+// Static is a Source of the proxies in a description file. It reloads the file when it
+// changes; an invalid file then has no effect.
 type Static struct {
 	path string
 	ns   netns.NsHandle
@@ -136,8 +135,8 @@ type Static struct {
 	list      []Interface
 }
 
-// OpenStatic reads the file. The namespace is that of the host's ends; netns.None()
-// is the process's own.
+// OpenStatic reads the file. ns is the namespace of the host's ends; netns.None() is that
+// of the process.
 func OpenStatic(path string, ns netns.NsHandle) (*Static, error) {
 	s := &Static{path: path, ns: ns}
 	var err error
@@ -151,10 +150,10 @@ func OpenStatic(path string, ns netns.NsHandle) (*Static, error) {
 	return s, nil
 }
 
-// Close frees what it opened.
+// Close releases its resources.
 func (s *Static) Close() { s.rt.Close() }
 
-// read reads the file, finds the interfaces, and reports whether the list changed.
+// read reads the file, looks up the interfaces, and reports whether the list changed.
 func (s *Static) read() (bool, error) {
 	data, err := os.ReadFile(s.path)
 	if err != nil {
@@ -170,11 +169,11 @@ func (s *Static) read() (bool, error) {
 	return s.resolve()
 }
 
-// resolve finds the interfaces that are described, and reports whether the list changed.
+// resolve looks up the described interfaces, and reports whether the list changed.
 func (s *Static) resolve() (bool, error) {
 	links, err := s.rt.LinkList()
-	// A list that changed while it was read may lack some; the change that did it comes
-	// as a message, after which it is read again.
+	// A list that changed while it was read may lack some interfaces; the change also
+	// triggers a notification, after which it is read again.
 	if err != nil && !errors.Is(err, netlink.ErrDumpInterrupted) {
 		return false, fmt.Errorf("list links: %w", err)
 	}
@@ -195,7 +194,7 @@ func (s *Static) resolve() (bool, error) {
 	return changed, nil
 }
 
-// List implements Source. A proxy whose interface is not there is not listed.
+// List implements Source. It omits proxies whose interface does not exist.
 func (s *Static) List() []Interface {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -209,7 +208,7 @@ func (s *Static) Run(ctx context.Context, changed func()) error {
 		return fmt.Errorf("watch %s: %w", s.path, err)
 	}
 	defer func() { _ = watcher.Close() }()
-	// The directory, since editors and ConfigMaps replace the file.
+	// Watch the directory, because editors and ConfigMaps replace the file.
 	if err := watcher.Add(filepath.Dir(s.path)); err != nil {
 		return fmt.Errorf("watch %s: %w", filepath.Dir(s.path), err)
 	}

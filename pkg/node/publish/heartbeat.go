@@ -24,33 +24,33 @@ import (
 )
 
 const (
-	// Interval is how often a node sends a heartbeat while nothing changes.
+	// Interval is the interval of heartbeats while nothing changes.
 	Interval = time.Minute
 	retry    = 5 * time.Second
-	// tunnelLook is how often the state of tunnels is compared with what was sent
-	// last, and look how often the rest of the node's state is. Looks at many tunnels
-	// take long, so they are never more than a share of the time.
+	// tunnelLook is the interval at which the state of tunnels is compared with the last
+	// report, and look that for the rest of the node's state. Comparing many tunnels
+	// takes long, so it is limited to a share of the time.
 	tunnelLook, tunnelShare = 200 * time.Millisecond, 20
 	look, lookShare         = time.Second, 50
-	// A change of tunnels is sent at once, as long as there are fewer than
-	// tunnelBurst in a row; of more, those of a tunnelEvery are sent together.
+	// A change of tunnels is sent immediately, up to tunnelBurst changes in a row; after
+	// that, changes within tunnelEvery are sent together.
 	tunnelEvery = time.Second
 	tunnelBurst = 4
-	// A change of the rest is sent at once. Of many changes one in changeEvery is,
-	// after the first few.
+	// A change of the rest is sent immediately. After the first few, changes within
+	// changeEvery are sent together.
 	changeEvery = 10 * time.Second
 	changeBurst = 4
 )
 
-// Reporter is a node that reports.
+// Reporter provides the state of a node.
 type Reporter interface {
-	// Resume is called once, before everything else, with what the node reported
-	// before it started, or with an empty status.
+	// Resume is called once, before everything else, with the node's report from before
+	// it started, or with an empty status.
 	Resume(epicv1.GatewayNodeStatus)
-	// Status returns what the node reports but for its tunnels.
+	// Status returns the node's report without its tunnels.
 	Status() epicv1.GatewayNodeStatus
-	// Look brings the state of tunnels up to date, and returns a number that changes
-	// when the report on them does.
+	// Look updates the state of tunnels, and returns a number that changes when the
+	// report on them does.
 	Look() uint64
 	// Tunnels adds the report on tunnels to a status.
 	Tunnels(*epicv1.GatewayNodeStatus)
@@ -61,14 +61,14 @@ type Heartbeat struct {
 	client typedv1.GatewayNodeInterface
 	node   netip.Addr
 	from   Reporter
-	// changes and tunnels bound the heartbeats that changes cause.
+	// changes and tunnels limit the heartbeats triggered by changes.
 	changes, tunnels *rate.Limiter
 
 	mu  sync.Mutex
 	err error
 }
 
-// NewHeartbeat returns one for the node with an address.
+// NewHeartbeat returns a Heartbeat for the node with an address.
 func NewHeartbeat(client versioned.Interface, node netip.Addr, from Reporter) *Heartbeat {
 	return &Heartbeat{
 		client: client.EpicV1().GatewayNodes(epic.ConfigNamespace), node: node, from: from,
@@ -76,14 +76,14 @@ func NewHeartbeat(client versioned.Interface, node netip.Addr, from Reporter) *H
 	}
 }
 
-// Err returns why the last heartbeat did not arrive, nil if it did.
+// Err returns the error of the last heartbeat, or nil if it succeeded.
 func (h *Heartbeat) Err() error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return h.err
 }
 
-// note keeps what happened to a request, and logs the first failure of several.
+// note records the result of a request, and logs the first of several failures.
 func (h *Heartbeat) note(ctx context.Context, err error) {
 	h.mu.Lock()
 	news := err != nil && h.err == nil
@@ -94,7 +94,7 @@ func (h *Heartbeat) note(ctx context.Context, err error) {
 	}
 }
 
-// Run sends heartbeats until the context ends. Nodes do not stay in step.
+// Run sends heartbeats until the context ends. Nodes do not synchronize.
 func (h *Heartbeat) Run(ctx context.Context) {
 	if !h.resume(ctx) {
 		return
@@ -117,13 +117,13 @@ func (h *Heartbeat) Run(ctx context.Context) {
 	}
 }
 
-// spread shortens a pause at random, so nodes do not stay in step.
+// spread shortens a pause randomly, so nodes do not synchronize.
 func spread(pause time.Duration) time.Duration {
 	return pause - time.Duration(rand.Int64N(int64(pause/5))) //nolint:gosec // spreads the load
 }
 
-// resume reads what this node reported before it started. It returns false when the
-// context ends first.
+// resume reads the node's report from before it started. It returns false if the context
+// ends first.
 func (h *Heartbeat) resume(ctx context.Context) bool {
 	for {
 		before, err := h.read(ctx)
@@ -153,8 +153,8 @@ func (h *Heartbeat) read(ctx context.Context) (epicv1.GatewayNodeStatus, error) 
 	return node.Status, nil
 }
 
-// wait waits until the next heartbeat is due: when the pause is over, or when the
-// state is not what was sent. It returns false when the context ends.
+// wait waits until the next heartbeat is due: after the pause, or when the state differs
+// from the last one sent. It returns false when the context ends.
 func (h *Heartbeat) wait(ctx context.Context, pause time.Duration, sent epicv1.GatewayNodeStatus, version uint64, failed bool) bool {
 	due := time.NewTimer(pause)
 	defer due.Stop()
@@ -185,7 +185,7 @@ func (h *Heartbeat) wait(ctx context.Context, pause time.Duration, sent epicv1.G
 	}
 }
 
-// sameState compares all but times.
+// sameState compares everything except times.
 func sameState(a, b epicv1.GatewayNodeStatus) bool {
 	timeless := func(s epicv1.GatewayNodeStatus) epicv1.GatewayNodeStatus {
 		s.HeartbeatTime = metav1.Time{}
@@ -198,8 +198,8 @@ func sameState(a, b epicv1.GatewayNodeStatus) bool {
 	return equality.Semantic.DeepEqual(timeless(a), timeless(b))
 }
 
-// beat writes the status of this node's object, which it creates if it is not there:
-// at first, and after somebody deleted it.
+// beat writes the status of this node's object, and creates it if it does not exist:
+// initially, and after somebody deleted it.
 func (h *Heartbeat) beat(ctx context.Context, s epicv1.GatewayNodeStatus) error {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
@@ -209,7 +209,8 @@ func (h *Heartbeat) beat(ctx context.Context, s epicv1.GatewayNodeStatus) error 
 		ObjectMeta: metav1.ObjectMeta{Namespace: epic.ConfigNamespace, Name: epic.GatewayNodeName(h.node)},
 		Spec:       epicv1.GatewayNodeSpec{Address: h.node.String()}, Status: s,
 	}
-	// Without a resourceVersion the write is unconditional: nobody else writes this.
+	// Without a resourceVersion, the write is unconditional: nobody else writes this
+	// status.
 	_, err := h.client.UpdateStatus(ctx, node, metav1.UpdateOptions{})
 	if !isMissing(err) {
 		return explain(err)
@@ -222,16 +223,16 @@ func (h *Heartbeat) beat(ctx context.Context, s epicv1.GatewayNodeStatus) error 
 	return explain(err)
 }
 
-// isMissing reports whether a server knows gateway nodes and not this one.
+// isMissing reports whether a server supports gateway nodes but does not have this one.
 func isMissing(err error) bool { return apierrors.IsNotFound(err) && !isOld(err) }
 
-// isOld reports whether a server knows no gateway nodes at all: then it is not the
-// API that answers.
+// isOld reports whether a server does not support gateway nodes: then another API
+// responds.
 func isOld(err error) bool {
 	return apierrors.IsNotFound(err) && apierrors.HasStatusCause(err, metav1.CauseTypeUnexpectedServerResponse)
 }
 
-// explain describes what to do about an error.
+// explain adds a suggested fix to an error.
 func explain(err error) error {
 	switch {
 	case err == nil:

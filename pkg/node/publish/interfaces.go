@@ -25,9 +25,9 @@ import (
 )
 
 const (
-	// timeout bounds a request to the API.
+	// timeout limits a request to the API.
 	timeout = 30 * time.Second
-	// atOnce is how many objects are published at once.
+	// atOnce is the number of objects that are published concurrently.
 	atOnce = 4
 )
 
@@ -45,8 +45,8 @@ type Interfaces struct {
 }
 
 // NewInterfaces returns a publisher for a node, whose tunnels end at its address and
-// port. Source has the proxies of an object that run here, and known what the watch
-// knows of its status.
+// port. source returns the proxies of an object that run here, and known the watched
+// version of its status.
 func NewInterfaces(client versioned.Interface, node netip.Addr, port uint16,
 	source func(intent.Key) []proxies.Interface, known func(intent.Key) (*epicv1.ProxyStatus, string, bool),
 ) *Interfaces {
@@ -56,11 +56,11 @@ func NewInterfaces(client versioned.Interface, node netip.Addr, port uint16,
 	}
 }
 
-// Check has an object looked at: its proxies or its status may have changed. Before
-// Run it is only noted.
+// Check enqueues an object: its proxies or its status may have changed. Before Run, it is
+// only recorded.
 func (p *Interfaces) Check(key intent.Key) { p.queue.Add(key) }
 
-// Err returns what can't be published, nil if all is.
+// Err returns what can't be published, or nil if everything is.
 func (p *Interfaces) Err() error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -70,14 +70,13 @@ func (p *Interfaces) Err() error {
 	return nil
 }
 
-// Run publishes until the context ends. It must be started when the proxies of the
-// node are known: what is not there then is gone.
+// Run publishes until the context ends. Start it when the proxies of the node are known:
+// those that are missing then count as gone.
 func (p *Interfaces) Run(ctx context.Context) {
 	workers.Run(ctx, p.queue, atOnce, p.work)
 }
 
-// work publishes the interfaces of an object, and reports whether it has to be tried
-// again.
+// work publishes the interfaces of an object, and reports whether it has to be retried.
 func (p *Interfaces) work(ctx context.Context, key intent.Key) (again bool) {
 	err := p.publish(ctx, key)
 	p.mu.Lock()
@@ -102,10 +101,10 @@ func (p *Interfaces) publish(ctx context.Context, key intent.Key) error {
 		if len(running) == 0 {
 			return nil
 		}
-		// It has nothing on this node yet, so the watch does not show it.
+		// It has nothing on this node yet, so the watch does not include it.
 		var err error
 		if status, version, err = p.get(ctx, key); apierrors.IsNotFound(err) {
-			// Its pod goes next.
+			// Its pod will be deleted next.
 			return nil
 		} else if err != nil {
 			return err
@@ -117,7 +116,7 @@ func (p *Interfaces) publish(ctx context.Context, key intent.Key) error {
 	}
 	err := p.patch(ctx, key, version, changes)
 	if apierrors.IsConflict(err) {
-		// Another writer was first. The watch may not have told yet.
+		// Another writer was faster. The watch may lag behind.
 		if status, version, err = p.get(ctx, key); err == nil {
 			if changes = p.compare(status, running); len(changes) == 0 {
 				return nil
@@ -131,7 +130,7 @@ func (p *Interfaces) publish(ctx context.Context, key intent.Key) error {
 	return err
 }
 
-// compare returns what has to change: an entry, or nil for one that has to go.
+// compare returns the necessary changes: an entry, or nil for one that has to be removed.
 func (p *Interfaces) compare(status *epicv1.ProxyStatus, running []proxies.Interface) map[string]*epicv1.ProxyInterfaceInfo {
 	changes := map[string]*epicv1.ProxyInterfaceInfo{}
 	here := map[string]bool{}
@@ -163,8 +162,8 @@ func (p *Interfaces) get(ctx context.Context, key intent.Key) (*epicv1.ProxyStat
 	return &o.Status, o.ResourceVersion, err
 }
 
-// patch writes entries, on the condition that nobody wrote since: the pod of an
-// entry that goes might run elsewhere by now, under the same name.
+// patch writes entries, on the condition that nobody has written since: the pod of a
+// removed entry might run elsewhere by now, under the same name.
 func (p *Interfaces) patch(ctx context.Context, key intent.Key, version string, changes map[string]*epicv1.ProxyInterfaceInfo) error {
 	body, err := json.Marshal(map[string]any{
 		"metadata": map[string]any{"resourceVersion": version},

@@ -15,38 +15,38 @@ import (
 const (
 	// quietFor is how long a tunnel in use may be without a packet from the far end.
 	quietFor = time.Second
-	// quietEvery is how often the counters are read. Where reading takes long, it is
-	// done less often, so it keeps no more than a twentieth of a processor busy.
+	// quietEvery is the interval at which the counters are read. If reading takes long,
+	// it is done less often, so it uses at most a twentieth of a processor.
 	quietEvery = 250 * time.Millisecond
 )
 
-// quietTunnels finds tunnels in use by which nothing comes anymore.
+// quietTunnels detects tunnels in use that no longer receive anything.
 type quietTunnels struct {
 	tunnels map[uint32]quietTunnel
 	round   uint32
 }
 
-// quietTunnel is small, because a node may have a hundred thousand.
+// quietTunnel is compact, because a node may have a hundred thousand.
 type quietTunnel struct {
-	// since is when the last packet came, or the first one went out after the far end
-	// was heard of, in the lower bits of Unix microseconds: one of the next looks
+	// since is when the last packet was received, or the first one sent after the far end
+	// was last heard, in the lower bits of Unix microseconds: one of the next looks
 	// clears it. It is zero while nothing is expected.
 	since uint32
-	// received and sent are the lower bits of the counters, which is enough to see that
-	// they change.
+	// received and sent are the lower bits of the counters, which suffice to detect
+	// changes.
 	received, sent uint32
-	// round is that of the last look that saw the tunnel.
+	// round is the number of the last look that included the tunnel.
 	round uint32
 }
 
-// look compares counters, which read visits, with the last ones. It returns the tunnels that
-// have been quiet for so long that their far ends have to be asked. Seen is when a far end
-// answered last.
+// look compares counters, which read provides, with the last ones. It returns the tunnels
+// that have been quiet for so long that their far ends have to be asked. seen returns
+// when a far end last responded.
 func (q *quietTunnels) look(now time.Time, read func(see func(uint32, dataplane.Counters)) error, seen func(uint32) time.Time) ([]uint32, error) {
 	if q.tunnels == nil {
 		q.tunnels = map[uint32]quietTunnel{}
 	}
-	// open are tunnels from which something is expected and nothing has come.
+	// open lists tunnels from which a packet is expected and none has been received.
 	var open []uint32
 	q.round++
 	count := 0
@@ -66,15 +66,16 @@ func (q *quietTunnels) look(now time.Time, read func(see func(uint32, dataplane.
 	if err != nil {
 		return nil, err
 	}
-	// Not while the counters are read: the data plane is locked then, and what knows the far
-	// ends writes to the data plane while it is locked itself.
+	// Do not do this while reading the counters: the data plane is locked then, and the
+	// component that knows the far ends writes to the data plane while holding its own
+	// lock.
 	var quiet []uint32
 	for _, id := range open {
 		is := q.tunnels[id]
 		since := now.Add(-time.Duration(uint32(now.UnixMicro())-is.since) * time.Microsecond)
 		switch {
 		case seen(id).After(since):
-			// The far end is there. It has nothing to send.
+			// The far end is up and has nothing to send.
 			is.since = 0
 		case now.Sub(since) >= quietFor:
 			quiet = append(quiet, id)
@@ -92,9 +93,9 @@ func (q *quietTunnels) look(now time.Time, read func(see func(uint32, dataplane.
 	return quiet, nil
 }
 
-// HurryQuiet has a client node ask far ends that fell silent. A NAT that has changed its
-// mapping lets nothing in until a packet of the control protocol has told the far end of it,
-// so it costs about a second and not the interval of PINGs.
+// HurryQuiet makes a client node send PINGs to far ends that fell silent. A NAT that has
+// changed its mapping admits nothing until a packet of the control protocol has informed
+// the far end. HurryQuiet reduces that time from the PING interval to about a second.
 func HurryQuiet(ctx context.Context, tunnels dataplane.Tunnels, initiator *gue.Initiator) {
 	var q quietTunnels
 	seen := func(id uint32) time.Time {
@@ -110,7 +111,7 @@ func HurryQuiet(ctx context.Context, tunnels dataplane.Tunnels, initiator *gue.I
 	})
 }
 
-// watchQuiet calls look again and again until the context ends.
+// watchQuiet calls look periodically until the context ends.
 func watchQuiet(ctx context.Context, look func(time.Time) error) {
 	for pause := quietEvery; ; {
 		select {

@@ -12,18 +12,18 @@ import (
 )
 
 const (
-	// askFor is for how long a far end is asked until it counts as silent, and askTimes
-	// how often at least: a look may be late.
+	// askFor is how long a far end is asked until it counts as silent, and askTimes the
+	// minimum number of times: a look may be late.
 	askFor, askTimes = 1500 * time.Millisecond, 4
-	// overdue is how old the last PING of a tunnel that is not in use may be until the far
-	// end is asked: two intervals, and some more.
+	// overdue is the maximum age of the last PING of an idle tunnel before the far end is
+	// asked: two intervals, and some more.
 	overdue = 2*gue.DefaultInterval + 500*time.Millisecond
 )
 
-// Ends finds far ends that no longer answer. A gateway node can't see whether a
-// client node is there until the next PING is overdue, so it asks: as soon as packets go into
-// a tunnel and none come out, and where a PING is overdue. It costs no packet as long as
-// answers come.
+// Ends detects far ends that no longer respond. A gateway node does not know whether a
+// client node is up until the next PING is overdue, so it asks: as soon as packets are
+// sent into a tunnel and none are received, and if a PING is overdue. It sends no packets
+// while responses are received.
 type Ends struct {
 	quiet quietTunnels
 	asked map[uint32]asking
@@ -32,27 +32,28 @@ type Ends struct {
 	silent map[uint32]time.Time
 }
 
-// asking is a far end that was asked and has not answered yet.
+// asking is a far end that was asked and has not responded yet.
 type asking struct {
 	since    time.Time
 	times    int
 	received uint32
 }
 
-// FarEnds are what a gateway node knows of the far ends of its tunnels.
+// FarEnds provides the gateway node's state of the far ends of its tunnels.
 type FarEnds interface {
 	State(tunnel uint32) (gue.PeerState, bool)
 	Each(see func(tunnel uint32, s gue.PeerState))
-	// Solicit makes a packet that asks a far end.
+	// Solicit returns a packet that asks a far end for a PING.
 	Solicit(tunnel uint32) (gue.Packet, bool)
 }
 
-// New returns what knows of no far end yet.
+// New returns an Ends without state.
 func New() *Ends {
 	return &Ends{asked: map[uint32]asking{}, silent: map[uint32]time.Time{}}
 }
 
-// Has reports whether a tunnel's far end was asked, did not answer, and has not been heard since.
+// Has reports whether a tunnel's far end was asked, did not respond, and has not been
+// heard since.
 func (s *Ends) Has(tunnel uint32) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -60,7 +61,7 @@ func (s *Ends) Has(tunnel uint32) bool {
 	return ok
 }
 
-// look returns what is to be sent to far ends.
+// look returns the packets to send to far ends.
 func (s *Ends) look(now time.Time, read func(see func(uint32, dataplane.Counters)) error, ends FarEnds) ([]gue.Packet, error) {
 	quiet, err := s.quiet.look(now, read, func(id uint32) time.Time {
 		state, _ := ends.State(id)
@@ -100,7 +101,7 @@ func (s *Ends) look(now time.Time, read func(see func(uint32, dataplane.Counters
 		}
 		packet, ok := ends.Solicit(id)
 		if !ok {
-			// It does not answer such packets, so only its PINGs show that it is there.
+			// It does not support such packets, so only its PINGs show that it is up.
 			delete(s.asked, id)
 			continue
 		}

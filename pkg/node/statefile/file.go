@@ -16,20 +16,20 @@ import (
 	"github.com/acnodal/epic/pkg/privatefile"
 )
 
-// ErrDamaged indicates that a file is not what was written, or was written in a version
-// that this program does not read.
+// ErrDamaged indicates that a file has been corrupted, or was written in a version that
+// this program does not read.
 var ErrDamaged = errors.New("damaged state file")
 
-// File is one file with a value in JSON. Its first line has the version and a
-// checksum of the rest. Only its owner may read it, because it may hold keys.
+// File is a file with a JSON value. Its first line contains the version and a checksum of
+// the rest. Only its owner may read it, because it may contain keys.
 type File struct {
-	// Path is where it is, in a directory of the node's own.
+	// Path is the path of the file, in a directory used only by the node program.
 	Path string
-	// Version is that of the value's layout.
+	// Version is the version of the value's format.
 	Version int
 }
 
-// Load reads the value. If there is no file it returns false.
+// Load reads the value. It returns false if there is no file.
 func (f File) Load(value any) (bool, error) {
 	b, err := os.ReadFile(f.Path)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -48,8 +48,8 @@ func (f File) Load(value any) (bool, error) {
 	return true, nil
 }
 
-// Save replaces the file. When it returns without an error the value survives a
-// loss of power; with one, the file is as it was.
+// Save replaces the file. If it succeeds, the value survives a power failure; if it
+// fails, the file is unchanged.
 func (f File) Save(value any) error {
 	body, err := json.Marshal(value)
 	if err != nil {

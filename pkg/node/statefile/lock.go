@@ -12,12 +12,12 @@ import (
 	"go.etcd.io/etcd/client/pkg/v3/fileutil"
 )
 
-// Lock is held by at most one process. The kernel frees it when the process ends,
-// however it ends.
+// Lock is held by at most one process. The kernel releases it when the process ends for
+// any reason.
 type Lock struct{ file *fileutil.LockedFile }
 
-// Acquire makes the directory, for root alone, and takes the lock in it. When
-// another process has it, the error states which.
+// Acquire creates the directory, accessible only to root, and locks it. If another
+// process holds the lock, the error names it.
 func Acquire(directory string) (*Lock, error) {
 	if err := os.MkdirAll(directory, 0o700); err != nil {
 		return nil, fmt.Errorf("create the state directory: %w", err)
@@ -43,5 +43,5 @@ func Acquire(directory string) (*Lock, error) {
 	return &Lock{file}, nil
 }
 
-// Release frees the lock.
+// Release releases the lock.
 func (l *Lock) Release() error { return l.file.Close() }

@@ -8,7 +8,7 @@ import (
 	"io"
 )
 
-// printAnnouncements writes what a gateway node announces as tables.
+// printAnnouncements prints a gateway node's announcements as tables.
 func printAnnouncements(w io.Writer, r *Report) {
 	a := &r.Announcements
 	if len(a.Peers) > 0 {

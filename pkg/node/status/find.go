@@ -13,12 +13,11 @@ import (
 	"strings"
 )
 
-// socketFlag is the flag by which a node program is given another socket.
+// socketFlag is the flag that sets another socket of a node program.
 const socketFlag = "--status-socket"
 
-// FindSocket returns the socket at which to ask: the default one if there is a
-// program at it, or else that of the one node program that runs on this machine with
-// another.
+// FindSocket returns the status socket: the default one if a program uses it, otherwise
+// that of the only node program on this machine with another one.
 func FindSocket() (string, error) { return findSocket(DefaultSocket, "/proc") }
 
 func findSocket(usual, proc string) (string, error) {
@@ -35,7 +34,7 @@ func findSocket(usual, proc string) (string, error) {
 	return "", fmt.Errorf("%d node programs are running on this machine: select one with %s\n  %s", len(others), socketFlag, strings.Join(others, "\n  "))
 }
 
-// runningSockets returns the sockets that the arguments of running programs name.
+// runningSockets returns the sockets in the command lines of running programs.
 func runningSockets(proc string) (out []string) {
 	files, _ := filepath.Glob(filepath.Join(proc, "[0-9]*", "cmdline")) // the pattern is good
 	for _, file := range files {

@@ -67,15 +67,15 @@ var (
 	}
 )
 
-// Collector makes metrics of reports.
+// Collector exports reports as metrics.
 type Collector struct {
 	source    Source
 	perTunnel bool
-	// Delay is how long changes take until they are programmed.
+	// Delay is the time from a change until it is programmed.
 	Delay prometheus.Histogram
 }
 
-// NewCollector returns a collector, with series of each tunnel if they are wanted.
+// NewCollector returns a collector. perTunnel enables series for each tunnel.
 func NewCollector(source Source, perTunnel bool) *Collector {
 	return &Collector{source: source, perTunnel: perTunnel, Delay: prometheus.NewHistogram(prometheus.HistogramOpts{
 		Name: prefix + "apply_seconds", Help: "Time from a change in the API to the programmed maps.",
@@ -177,7 +177,7 @@ func sendAnnouncements(send func(m metric, value float64, labels ...string), a a
 	}
 }
 
-// number is 1 for what is true.
+// number returns 1 for true and 0 for false.
 func number(is bool) float64 {
 	if is {
 		return 1

@@ -16,7 +16,7 @@ import (
 	"github.com/acnodal/epic/pkg/node/underlay"
 )
 
-// Report is what a node program knows of itself.
+// Report is the state of a node program.
 type Report struct {
 	Role    string       `json:"role"`
 	Version string       `json:"version"`
@@ -25,11 +25,11 @@ type Report struct {
 	Port    uint16       `json:"port"`
 	Started time.Time    `json:"started"`
 	Now     time.Time    `json:"now"`
-	// Source is where the state is from: "api", "disk" or "none".
+	// Source is the source of the state: "api", "disk" or "none".
 	Source string `json:"source"`
-	// Synced is set if the state is the API's, and the API can be followed.
+	// Synced is set if the state is from the API and the API is being watched.
 	Synced bool `json:"synced"`
-	// Problems are what is wrong, in words.
+	// Problems describes the problems of the node.
 	Problems   []string             `json:"problems"`
 	Interfaces []underlay.Interface `json:"interfaces"`
 	Proxies    []Proxy              `json:"proxies,omitempty"`
@@ -38,24 +38,26 @@ type Report struct {
 	Announcements announce.Status `json:"announcements,omitzero"`
 	// Directs are the endpoints without a tunnel, on a gateway node.
 	Directs []Direct `json:"directs,omitempty"`
-	// Drops are dropped packets, by reason.
+	// Drops counts dropped packets, by reason.
 	Drops map[dataplane.DropReason]uint64 `json:"drops"`
-	// Flows are the counts of flows of addresses that several pods of a proxy on this
+	// Flows holds the flow counts of addresses that several pods of a proxy on this
 	// gateway node have.
 	Flows []dataplane.AddressCounts `json:"flows,omitempty"`
-	// Fragments are the counts of first fragments of the proxies' addresses on a gateway node.
+	// Fragments holds the counts of first fragments of the proxies' addresses on a
+	// gateway node.
 	Fragments []dataplane.AddressCounts `json:"fragments,omitempty"`
-	// Control are received control packets, by result.
+	// Control counts received control packets, by result.
 	Control    map[string]uint64 `json:"control"`
 	SendErrors uint64            `json:"sendErrors"`
-	// Objects are load balancers and gateway proxies, by whether they are applied.
+	// Applied and the following fields count load balancers and gateway proxies, by
+	// whether they are applied.
 	Applied int `json:"applied"`
 	Failed  int `json:"failed"`
-	// Repairs is how many things were restored.
+	// Repairs is the number of restored objects.
 	Repairs uint64 `json:"repairs"`
-	// Saved is when the state was written to disk last.
+	// Saved is when the state was last written to disk.
 	Saved time.Time `json:"saved,omitzero"`
-	// CredentialExpires is when the node's credential for the API ends.
+	// CredentialExpires is when the node's credential for the API expires.
 	CredentialExpires time.Time `json:"credentialExpires,omitzero"`
 }
 
@@ -77,7 +79,7 @@ type Direct struct {
 	Endpoint netip.AddrPort `json:"endpoint"`
 	// Protocol is 6 for TCP or 17 for UDP.
 	Protocol uint8 `json:"protocol"`
-	// State is Open, or why it is closed.
+	// State is Open, or why the endpoint is closed.
 	State string `json:"state"`
 }
 
@@ -86,29 +88,29 @@ func CompareDirects(a, b Direct) int {
 	return cmp.Or(cmp.Compare(a.Object, b.Object), a.Endpoint.Compare(b.Endpoint), cmp.Compare(a.Protocol, b.Protocol))
 }
 
-// The states of a tunnel.
+// States of a tunnel.
 const (
-	// Up is a tunnel whose far end answers.
+	// Up is a tunnel whose far end responds.
 	Up = "up"
-	// Down is one whose far end answered once.
+	// Down is a tunnel whose far end has responded before.
 	Down = "down"
-	// Opening is one whose far end has not answered yet.
+	// Opening is a tunnel whose far end has not responded yet.
 	Opening = "opening"
-	// NoKey is one that can't be opened before the API gives its key.
+	// NoKey is a tunnel that can't be opened before the API returns its key.
 	NoKey = "no-key"
 )
 
 // Cookies is how the packets of a tunnel use cookies.
 type Cookies string
 
-// How a tunnel uses cookies.
+// Values of Cookies.
 const (
 	// CookiesRequired is a tunnel in which packets without a cookie are dropped here.
 	CookiesRequired Cookies = "required"
-	// CookiesSent is one in which this end sends cookies, and does not yet know that the
-	// far end always does.
+	// CookiesSent is a tunnel in which this end sends cookies, and does not yet know that
+	// the far end always does.
 	CookiesSent Cookies = "sent"
-	// CookiesNone is one in which this end sends none.
+	// CookiesNone is a tunnel in which this end sends none.
 	CookiesNone Cookies = "none"
 )
 
@@ -119,15 +121,15 @@ type Tunnel struct {
 	Namespace string         `json:"namespace"`
 	Object    string         `json:"object"`
 	Local     netip.AddrPort `json:"local"`
-	// Remote is the verified far end; not valid if there is none.
+	// Remote is the verified far end; invalid if there is none.
 	Remote netip.AddrPort `json:"remote,omitzero"`
 	MTU    uint16         `json:"mtu"`
 	State  string         `json:"state"`
-	// Seen is when the far end last answered.
+	// Seen is when the far end last responded.
 	Seen time.Time `json:"seen,omitzero"`
-	// RTT is the last round trip, in nanoseconds.
+	// RTT is the last round-trip time, in nanoseconds.
 	RTT time.Duration `json:"rtt,omitempty"`
-	// Unanswered is how many PINGs in a row had no answer, on a client node.
+	// Unanswered is the number of consecutive PINGs without a response, on a client node.
 	Unanswered int `json:"unanswered,omitempty"`
 	// Cookies is how packets of the tunnel use cookies.
 	Cookies  Cookies            `json:"cookies"`
@@ -135,14 +137,14 @@ type Tunnel struct {
 	Counters dataplane.Counters `json:"counters"`
 }
 
-// Source is asked for what is shown.
+// Source provides the state to show.
 type Source interface {
-	// Report returns what there is now.
+	// Report returns the current state.
 	Report() Report
 	// Trace shows a tunnel's packets until the context ends.
 	Trace(ctx context.Context, tunnel uint32, show func(dataplane.TraceEvent)) error
-	// Ready returns why the node can't do its work yet, nil if it can.
+	// Ready returns why the node can't do its work yet, or nil if it can.
 	Ready() error
-	// Healthy returns why the program should be restarted, nil if it is well.
+	// Healthy returns why the program should be restarted, or nil if it is healthy.
 	Healthy() error
 }

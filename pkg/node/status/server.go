@@ -22,16 +22,17 @@ import (
 	"github.com/acnodal/epic/pkg/dataplane"
 )
 
-// DefaultSocket is where a node program is asked.
+// DefaultSocket is the status socket of a node program.
 const DefaultSocket = "/run/epic/status.sock"
 
-// ServeSocket answers "epic-node status" and "epic-node trace" until the context
-// ends. Only root reaches the socket.
+// ServeSocket serves "epic-node status" and "epic-node trace" until the context ends.
+// Only root can access the socket.
 func ServeSocket(ctx context.Context, path string, source Source) error {
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return err
 	}
-	// A killed program leaves its socket. A caller that gets here has the node's lock.
+	// A killed program leaves its socket. The caller holds the node's lock, so no other
+	// program uses it.
 	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
@@ -45,7 +46,7 @@ func ServeSocket(ctx context.Context, path string, source Source) error {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /status", func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "application/json")
-		// A reader that hangs up is no problem of ours.
+		// A reader that closes the connection is not an error.
 		_ = json.NewEncoder(w).Encode(source.Report())
 	})
 	mux.HandleFunc("GET /trace/{tunnel}", func(w http.ResponseWriter, r *http.Request) { trace(w, r, source) })
@@ -101,8 +102,8 @@ func trace(w http.ResponseWriter, r *http.Request, source Source) {
 // traceError is the trailer that explains why a trace ended.
 const traceError = "Trace-Error"
 
-// lookAtTraced is how often the server checks whether a traced tunnel is there. Tests
-// change it.
+// lookAtTraced is the interval at which the server checks whether a traced tunnel still
+// exists. Tests change it.
 var lookAtTraced = 5 * time.Second
 
 // ends reports whether a tunnel ends on this node.
@@ -111,7 +112,7 @@ func ends(source Source, id uint32) bool {
 	return slices.ContainsFunc(r.Tunnels, func(t Tunnel) bool { return t.ID == id })
 }
 
-// ServeHTTP answers /healthz and /readyz, and /metrics if metrics are given, until the
+// ServeHTTP serves /healthz and /readyz, and /metrics if metrics are set, until the
 // context ends.
 func ServeHTTP(ctx context.Context, address string, source Source, metrics http.Handler) error {
 	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", address)
@@ -150,13 +151,13 @@ func serve(ctx context.Context, listener net.Listener, handler http.Handler) err
 	return nil
 }
 
-// Client asks a node program.
+// Client is a client of a node program.
 type Client struct {
 	http   *http.Client
 	socket string
 }
 
-// NewClient returns a client of the program at a socket.
+// NewClient returns a client for the program at a socket.
 func NewClient(socket string) *Client {
 	return &Client{socket: socket, http: &http.Client{Transport: &http.Transport{
 		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
@@ -184,7 +185,7 @@ func (c *Client) get(ctx context.Context, path string) (*http.Response, error) {
 	return response, nil
 }
 
-// Report asks for the report.
+// Report returns the report of the program.
 func (c *Client) Report(ctx context.Context) (Report, error) {
 	var r Report
 	response, err := c.get(ctx, "/status")

@@ -13,7 +13,7 @@ import (
 	"time"
 )
 
-// Print writes a report as tables.
+// Print prints a report as tables.
 func Print(to io.Writer, r *Report) error {
 	fmt.Fprintf(to, "epic-node %s %s, node %s, UDP port %d, up %s, state from: %s\n",
 		r.Role, r.Version, join(r.Nodes), r.Port, since(r.Now, r.Started), r.Source)

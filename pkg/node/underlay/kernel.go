@@ -13,7 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Netlink is the kernel of this host.
+// Netlink implements Kernel with the kernel of this host.
 type Netlink struct{}
 
 // Links implements Kernel.
@@ -39,7 +39,7 @@ func (Netlink) Addresses() (map[netip.Addr]int, error) {
 	}
 	out := map[netip.Addr]int{}
 	for _, a := range all {
-		// An address that another host has too can't be used.
+		// An address that another host also has can't be used.
 		if ip, ok := netip.AddrFromSlice(a.IP); ok && a.Flags&unix.IFA_F_DADFAILED == 0 {
 			out[ip.Unmap()] = a.LinkIndex
 		}
@@ -106,7 +106,7 @@ func (Netlink) Watch(ctx context.Context, changed func()) error {
 	if err := netlink.RouteSubscribeWithOptions(routes, done, netlink.RouteSubscribeOptions{ErrorCallback: fail}); err != nil {
 		return err
 	}
-	// What changed before the subscription.
+	// For changes before the subscription.
 	changed()
 	for {
 		var open bool

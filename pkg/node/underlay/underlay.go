@@ -23,13 +23,13 @@ import (
 )
 
 const (
-	// What a tunnel adds to a packet, outer header to GUE fields.
+	// Bytes that a tunnel adds to a packet, from the outer header to the GUE fields.
 	overhead4, overhead6 = 36, 56
-	// settle is how long changes are gathered.
+	// settle is how long changes are batched.
 	settle = 50 * time.Millisecond
-	// again is how often all is looked at, whatever the kernel reports.
+	// again is the interval of a full check, regardless of notifications.
 	again = 5 * time.Second
-	// minMTU is the least that IPv4 hosts take in.
+	// minMTU is the minimum packet size that IPv4 hosts accept.
 	minMTU = 576
 )
 
@@ -40,41 +40,41 @@ type Link struct {
 	MTU   int
 }
 
-// Kernel is what is asked of the kernel.
+// Kernel provides the state of the kernel.
 type Kernel interface {
-	// Links returns all interfaces but the loopback.
+	// Links returns all interfaces except loopback.
 	Links() ([]Link, error)
-	// Addresses returns all addresses, and on which interface each is.
+	// Addresses returns all addresses and their interfaces.
 	Addresses() (map[netip.Addr]int, error)
 	// DefaultRoutes returns the interfaces of the default routes.
 	DefaultRoutes() ([]int, error)
-	// Route returns by which interface and from which address a host is reached.
+	// Route returns the interface and the source address for packets to a host.
 	Route(netip.Addr) (index int, source netip.Addr, err error)
-	// Watch calls changed after changes of any of this, until the context ends.
+	// Watch calls changed after changes of any of these, until the context ends.
 	Watch(ctx context.Context, changed func()) error
 }
 
-// Options describe what an Underlay is like.
+// Options configures an Underlay.
 type Options struct {
 	Kernel Kernel
 	Plane  dataplane.Underlay
 	// Nodes are the node's addresses.
 	Nodes []netip.Addr
-	// Names are the interfaces to use. If empty, it is those that have one of the
+	// Names are the interfaces to use. If empty, these are the interfaces with one of the
 	// addresses or a default route.
 	Names []string
-	// Local are addresses of interfaces to use in place of the node's: where the
-	// node is known by an address that it does not have itself.
+	// Local maps the node's addresses to addresses of interfaces, if the node is known by
+	// an address that it does not have itself.
 	Local map[netip.Addr]netip.Addr
-	// Changed is called when Local would answer otherwise than before. May be nil.
+	// Changed is called when the result of Local has changed. May be nil.
 	Changed func()
 }
 
-// Underlay is the interfaces of a node.
+// Underlay manages the interfaces of a node.
 type Underlay struct {
 	o Options
-	// asked are the interfaces to which this program attached, by Refresh, one at a
-	// time.
+	// asked holds the interfaces to which this program attached; only Refresh, which is
+	// serialized, uses it.
 	asked      map[int]bool
 	refreshing sync.Mutex
 
@@ -94,7 +94,7 @@ type route struct {
 	err    string
 }
 
-// New returns an Underlay that knows nothing yet.
+// New returns an Underlay without state.
 func New(o Options) *Underlay {
 	if o.Changed == nil {
 		o.Changed = func() {}
@@ -102,7 +102,7 @@ func New(o Options) *Underlay {
 	return &Underlay{o: o, asked: map[int]bool{}, routes: map[netip.Addr]route{}, kick: make(chan struct{}, 1)}
 }
 
-// Use has more interfaces used, if they are there, as EPIC's gue-ingress-nics.
+// Use adds interfaces to use if they exist, such as EPIC's gue-ingress-nics.
 func (u *Underlay) Use(names []string) {
 	u.mu.Lock()
 	same := slices.Equal(u.extra, names)
@@ -120,7 +120,7 @@ func (u *Underlay) notify() {
 	}
 }
 
-// Run keeps the programs attached until the context ends. They stay attached then.
+// Run keeps the programs attached until the context ends. They stay attached after that.
 func (u *Underlay) Run(ctx context.Context) {
 	go func() {
 		for ctx.Err() == nil {
@@ -142,7 +142,8 @@ func (u *Underlay) Run(ctx context.Context) {
 	}
 }
 
-// Refresh looks at the kernel, attaches and detaches, and returns what is missing.
+// Refresh reads the kernel's state, attaches and detaches programs, and returns an error
+// for what is missing.
 func (u *Underlay) Refresh() error {
 	u.refreshing.Lock()
 	defer u.refreshing.Unlock()
@@ -156,7 +157,7 @@ func (u *Underlay) Refresh() error {
 	return err
 }
 
-// look takes a new picture, and reports whether it differs.
+// look reads the current state, and reports whether it changed.
 func (u *Underlay) look() (bool, error) {
 	all, err := u.o.Kernel.Links()
 	if err != nil {
@@ -201,8 +202,8 @@ func (u *Underlay) localOf(node netip.Addr) netip.Addr {
 	return node
 }
 
-// wanted returns the interfaces that programs should be on, and those that are
-// named and not there.
+// wanted returns the interfaces that should have programs, and named ones that do not
+// exist.
 func (u *Underlay) wanted() (map[int]bool, []string, error) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
@@ -261,8 +262,8 @@ func (u *Underlay) attach() error {
 		return fmt.Errorf("list attached programs: %w", err)
 	}
 	for index := range want {
-		// What an earlier program attached has to be asked for again, or it counts as
-		// left over.
+		// Programs attached by an earlier program must be attached again, or they count
+		// as leftovers.
 		if _, ok := has[index]; ok && u.asked[index] {
 			continue
 		}
@@ -300,9 +301,9 @@ func (u *Underlay) name(index int) string {
 	return fmt.Sprintf("%d (gone)", index)
 }
 
-// Local says from which address, and with which size of inner packets, a tunnel of
-// the node at one of its addresses reaches another host. The other may be the node's
-// own address, where the other's is not known.
+// Local returns the source address and the maximum size of inner packets with which a
+// tunnel of the node at one of its addresses reaches another host. other may be the
+// node's own address if the other one is unknown.
 func (u *Underlay) Local(node, other netip.Addr) (netip.Addr, uint16, error) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
@@ -334,7 +335,7 @@ func (u *Underlay) Local(node, other netip.Addr) (netip.Addr, uint16, error) {
 	l, ok := u.links[index]
 	mtu := l.MTU
 	if !ok {
-		// The loopback interface, as for a host route to itself.
+		// The loopback interface, for example with a host route to itself.
 		mtu = 65535
 	}
 	if mtu < minMTU {
@@ -352,7 +353,7 @@ type Interface struct {
 	Mode string `json:"mode"`
 }
 
-// Interfaces returns those with programs, by index.
+// Interfaces returns the interfaces with programs, by index.
 func (u *Underlay) Interfaces() []Interface {
 	u.mu.Lock()
 	defer u.mu.Unlock()
@@ -364,14 +365,14 @@ func (u *Underlay) Interfaces() []Interface {
 	return out
 }
 
-// Problems describe what is missing.
+// Problems describes what is missing.
 func (u *Underlay) Problems() []string {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	return slices.Clone(u.problems)
 }
 
-// MTU returns the smallest of the interfaces with programs, 1500 if there is none.
+// MTU returns the smallest MTU of the interfaces with programs, or 1500 if there is none.
 func (u *Underlay) MTU() int {
 	mtu := 0
 	for _, i := range u.Interfaces() {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package publishtest has a client cluster of plain objects, for tests of package publish.
+// Package publishtest provides a client cluster of plain objects, for tests of package
+// publish.
 package publishtest
 
 import (
@@ -15,7 +16,7 @@ import (
 	"github.com/acnodal/epic/pkg/connector/publish"
 )
 
-// Snapshot is a client cluster of the objects in it. It is a publish.View.
+// Snapshot is a client cluster with the given objects. It implements publish.View.
 type Snapshot struct{ Objects []metav1.Object }
 
 var _ publish.View = (*Snapshot)(nil)
@@ -116,7 +117,7 @@ func (s *Snapshot) RoutesTo(service types.NamespacedName) []*publish.Route {
 	return slices.DeleteFunc(s.Routes(), func(r *publish.Route) bool { return !slices.Contains(r.Services(), service) })
 }
 
-// DefaultRoutes returns the routes that ask for the default Gateways.
+// DefaultRoutes returns the routes that request the default Gateways.
 func (s *Snapshot) DefaultRoutes() []*publish.Route {
 	return slices.DeleteFunc(s.Routes(), func(r *publish.Route) bool { return !r.WantsDefault() })
 }

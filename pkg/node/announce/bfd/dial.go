@@ -13,15 +13,15 @@ import (
 	"golang.org/x/net/ipv6"
 )
 
-// dial opens a socket that sends to a peer. RFC 5881 defines from which ports, and with
-// which time to live.
+// dial opens a socket for sending to a peer. RFC 5881 defines the source ports and the
+// time to live.
 func dial(p Peer) (*net.UDPConn, error) {
 	to := net.UDPAddrFromAddrPort(netip.AddrPortFrom(p.Address, p.port()))
 	var conn *net.UDPConn
 	var err error
 	const tries = 8
 	for range tries {
-		// A port that another socket has is not the only one.
+		// If a port is in use, another one may be free.
 		from := &net.UDPAddr{Port: firstPort + rand.IntN(lastPort-firstPort+1)} //nolint:gosec // any will do
 		if conn, err = net.DialUDP("udp", from, to); !errors.Is(err, syscall.EADDRINUSE) {
 			break
@@ -44,9 +44,9 @@ func dial(p Peer) (*net.UDPConn, error) {
 	return conn, nil
 }
 
-// controlTraffic is the class of routing protocols (CS6), so a full link does not end
-// sessions.
+// controlTraffic is the traffic class of routing protocols (CS6), so congestion does not
+// end sessions.
 const controlTraffic = 0xc0
 
-// isRefused reports whether the peer does not listen. It may soon.
+// isRefused reports whether the peer does not listen, which may change soon.
 func isRefused(err error) bool { return errors.Is(err, syscall.ECONNREFUSED) }

@@ -13,7 +13,7 @@ import (
 	"golang.org/x/net/ipv6"
 )
 
-// socketKey is a socket that receives.
+// socketKey identifies a receiving socket.
 type socketKey struct {
 	four bool
 	port uint16
@@ -30,7 +30,7 @@ func (s *socket) close() {
 	<-s.done
 }
 
-// listen opens a socket and gives what arrives to take.
+// listen opens a socket and passes packets to take.
 func listen(ctx context.Context, key socketKey, take func(from netip.Addr, port uint16, ttl int, b []byte)) (*socket, error) {
 	network := "udp6"
 	if key.four {
@@ -64,7 +64,7 @@ func listen(ctx context.Context, key socketKey, take func(from netip.Addr, port 
 	return s, nil
 }
 
-// reader returns what reads a packet with its time to live.
+// reader returns a function that reads a packet with its time to live.
 func reader(conn net.PacketConn, four bool) (func([]byte) (n, ttl int, from net.Addr, err error), error) {
 	if four {
 		p := ipv4.NewPacketConn(conn)

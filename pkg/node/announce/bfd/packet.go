@@ -12,7 +12,7 @@ import (
 // State is the state of a session.
 type State uint8
 
-// The states, as packets have them.
+// States, with the values in packets.
 const (
 	AdminDown State = iota
 	Down
@@ -28,7 +28,7 @@ func (s State) String() string {
 // Diagnostic is the reason why a session went down.
 type Diagnostic uint8
 
-// The diagnostics that this package sends.
+// Diagnostics that this package sends.
 const (
 	NoDiagnostic      Diagnostic = 0
 	DetectionExpired  Diagnostic = 1
@@ -51,13 +51,14 @@ type Packet struct {
 	Multiplier  uint8
 	// Mine and Yours are the discriminators of the sender and of the receiver.
 	Mine, Yours uint32
-	// Transmit is the least interval at which the sender wants to send, and Receive that at
-	// which it can receive. 0 in Receive asks the other to send nothing.
+	// Transmit is the minimum interval at which the sender wants to send, and Receive the
+	// minimum interval at which it can receive. 0 in Receive asks the peer to send
+	// nothing.
 	Transmit, Receive time.Duration
 }
 
-// Parse reads a packet. It returns an error for those that have to be discarded whatever
-// the state of a session.
+// Parse parses a packet. It returns an error for packets that have to be discarded
+// regardless of the state of a session.
 func Parse(b []byte) (Packet, error) {
 	if len(b) < packetSize {
 		return Packet{}, fmt.Errorf("the packet has only %d bytes", len(b))

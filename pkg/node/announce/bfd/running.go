@@ -11,16 +11,16 @@ import (
 	"k8s.io/klog/v2"
 )
 
-// farewells is how many packets report that a session ends by administration, because some
-// may be lost.
+// farewells is the number of packets that report the administrative end of a session,
+// because some may be lost.
 const farewells, farewellEvery = 3, 5 * time.Millisecond
 
-// running is a session that runs.
+// running is a running session.
 type running struct {
 	peer   Peer
 	cancel context.CancelFunc
 	in     chan Packet
-	// kick has the session look at what is due.
+	// kick makes the session process due work.
 	kick chan struct{}
 	done chan struct{}
 
@@ -29,7 +29,7 @@ type running struct {
 	conn    *net.UDPConn
 }
 
-// run carries a session out until the context ends.
+// run runs a session until the context ends.
 func (r *running) run(ctx context.Context, o Options) {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
@@ -54,7 +54,7 @@ func (r *running) run(ctx context.Context, o Options) {
 	}
 }
 
-// step does something with the session and reports a change of its state.
+// step performs an operation on the session and reports a change of its state.
 func (r *running) step(ctx context.Context, o Options, do func(*Session)) {
 	r.mu.Lock()
 	before := r.session.State()
@@ -94,7 +94,7 @@ func (r *running) send(p *Packet) {
 	if r.conn == nil {
 		var err error
 		if r.conn, err = dial(r.peer); err != nil {
-			return // no route to the peer, so far
+			return // no route to the peer yet
 		}
 	}
 	if _, err := r.conn.Write(p.Append(nil)); err != nil && !isRefused(err) {
@@ -103,7 +103,7 @@ func (r *running) send(p *Packet) {
 	}
 }
 
-// wake has the session look at what is due.
+// wake makes the session process due work.
 func (r *running) wake() {
 	select {
 	case r.kick <- struct{}{}:
@@ -111,8 +111,8 @@ func (r *running) wake() {
 	}
 }
 
-// redial has the next packet leave from a new socket: this node's address or its way to
-// the peer may have changed.
+// redial makes the next packet use a new socket: this node's address or its path to the
+// peer may have changed.
 func (r *running) redial() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -122,7 +122,7 @@ func (r *running) redial() {
 	}
 }
 
-// end ends a session by administration, and lets the peer know.
+// end ends a session administratively, and informs the peer.
 func (r *running) end() {
 	r.cancel()
 	<-r.done

@@ -14,25 +14,25 @@ import (
 )
 
 const (
-	// neighborPort and multihopPort are where packets arrive.
+	// neighborPort and multihopPort are the receiving ports.
 	neighborPort, multihopPort = 3784, 4784
-	// firstPort and lastPort bound the ports from which packets are sent.
+	// firstPort and lastPort are the range of source ports.
 	firstPort, lastPort = 49152, 65535
 	// fullTTL is the time to live of packets that were not forwarded.
 	fullTTL = 255
-	// lingerWait is how long peers have to agree to be patient.
+	// lingerWait is how long peers have to agree to a longer detection time.
 	lingerWait = time.Second
 )
 
 // Peer is the far end of a session.
 type Peer struct {
 	Address netip.Addr
-	// Hops is how many hops the peer may be away; 1 for a neighbor.
+	// Hops is the maximum distance of the peer in hops; 1 for a neighbor.
 	Hops uint8
 	Config
 }
 
-// port is where the peer receives.
+// port returns the port on which the peer receives.
 func (p Peer) port() uint16 {
 	if p.Hops > 1 {
 		return multihopPort
@@ -40,9 +40,9 @@ func (p Peer) port() uint16 {
 	return neighborPort
 }
 
-// Options have the functions that a server calls.
+// Options holds the functions that a server calls.
 type Options struct {
-	// Lost is called when a session that was up went down, unless by administration.
+	// Lost is called when a session that was up went down, unless administratively.
 	Lost func(peer netip.Addr, why string)
 	// Changed is called when the state of a session has changed.
 	Changed func()
@@ -52,13 +52,13 @@ type Options struct {
 type Server struct {
 	options Options
 
-	// apply has one at a time change sessions and sockets.
+	// apply serializes changes of sessions and sockets.
 	apply   sync.Mutex
 	sockets map[socketKey]*socket
-	// saved are sessions of an earlier program.
+	// saved holds sessions of an earlier program.
 	saved map[netip.Addr]Saved
 
-	// mu guards the map alone: those that read sockets need it while a socket is closed.
+	// mu only guards the map: readers of sockets need it while a socket is being closed.
 	mu       sync.Mutex
 	sessions map[netip.Addr]*running
 }
@@ -68,8 +68,7 @@ func NewServer(o Options) *Server {
 	return &Server{options: o, sessions: map[netip.Addr]*running{}, sockets: map[socketKey]*socket{}}
 }
 
-// Apply makes the sessions equal to those that are wanted. One whose peer changes begins
-// again.
+// Apply updates the sessions. A session whose peer changes is restarted.
 func (s *Server) Apply(ctx context.Context, want []Peer) error {
 	s.apply.Lock()
 	defer s.apply.Unlock()
@@ -107,9 +106,9 @@ func (s *Server) Apply(ctx context.Context, want []Peer) error {
 	return errors.Join(errs...)
 }
 
-// Stop ends all sessions. If peers are to be patient, it asks them to continue without this
-// program for a while, and returns the sessions with those that agreed. The others end by
-// administration.
+// Stop ends all sessions. If patience is set, it asks peers to accept that this program
+// is down for a while, and returns the sessions with those that agreed. The others end
+// administratively.
 func (s *Server) Stop(patience time.Duration) map[netip.Addr]Saved {
 	s.apply.Lock()
 	defer s.apply.Unlock()
@@ -125,7 +124,8 @@ func (s *Server) Stop(patience time.Duration) map[netip.Addr]Saved {
 	return saved
 }
 
-// linger ends the sessions with peers that agree to be patient, and saves them.
+// linger ends the sessions with peers that agree to a longer detection time, and saves
+// them.
 func (s *Server) linger(patience time.Duration, saved map[netip.Addr]Saved) {
 	s.mu.Lock()
 	asked := maps.Clone(s.sessions)
@@ -160,15 +160,15 @@ func (s *Server) linger(patience time.Duration, saved map[netip.Addr]Saved) {
 	}
 }
 
-// Resume has sessions with these peers continue where an earlier program left them, when Apply
-// makes them.
+// Resume makes Apply continue sessions with these peers where an earlier program left
+// them.
 func (s *Server) Resume(saved map[netip.Addr]Saved) {
 	s.apply.Lock()
 	defer s.apply.Unlock()
 	s.saved = maps.Clone(saved)
 }
 
-// endAll ends the sessions with some peers by administration.
+// endAll ends the sessions with the selected peers administratively.
 func (s *Server) endAll(which func(Peer) bool) {
 	var wg sync.WaitGroup
 	defer wg.Wait()
@@ -195,7 +195,7 @@ func (s *Server) States() map[netip.Addr]State {
 	return out
 }
 
-// receive gives a packet to its session.
+// receive passes a packet to its session.
 func (s *Server) receive(from netip.Addr, port uint16, ttl int, b []byte) {
 	s.mu.Lock()
 	r := s.sessions[from]
@@ -209,7 +209,7 @@ func (s *Server) receive(from netip.Addr, port uint16, ttl int, b []byte) {
 	}
 	select {
 	case r.in <- p:
-	default: // one that floods is not heard of sooner
+	default: // drop packets of a peer that floods
 	}
 }
 

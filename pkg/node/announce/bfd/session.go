@@ -4,22 +4,25 @@ package bfd
 
 import "time"
 
-// slow is the least interval between packets of a session that is not up.
+// slow is the minimum interval between packets of a session that is not up.
 const slow = time.Second
 
-// lingerPoll is how often a session that ends asks the other to be patient.
+// lingerPoll is the interval at which an ending session asks the peer for a longer
+// detection time.
 const lingerPoll = 10 * time.Millisecond
 
-// Config is what a session wants.
+// Config configures a session.
 type Config struct {
-	// Transmit and Receive are the least intervals between packets of the two directions.
+	// Transmit and Receive are the minimum intervals between packets in the two
+	// directions.
 	Transmit, Receive time.Duration
-	// Multiplier is how many of our packets have to be missing for the other to notice.
+	// Multiplier is the number of missing packets after which the peer declares the
+	// session down.
 	Multiplier uint8
 }
 
-// Session is the state machine of one session. It is told what comes in and what time it
-// is, and returns what to send.
+// Session is the state machine of one session. Its methods take the input and the current
+// time, and return what to send.
 type Session struct {
 	config Config
 	mine   uint32
@@ -28,18 +31,18 @@ type Session struct {
 
 	state      State
 	diagnostic Diagnostic
-	// yours, remoteTransmit, remoteReceive and remoteMultiplier are the other's.
+	// yours, remoteTransmit, remoteReceive and remoteMultiplier are the peer's values.
 	yours                         uint32
 	remoteTransmit, remoteReceive time.Duration
 	remoteMultiplier              uint8
-	// remoteAdminDown is set if the other ended the session by administration.
+	// remoteAdminDown is set if the peer ended the session administratively.
 	remoteAdminDown bool
-	// polling is set while the other has not confirmed our intervals yet.
+	// polling is set until the peer confirms our intervals.
 	polling bool
-	// lingering is set once the other is asked to be patient.
+	// lingering is set once the peer is asked for a longer detection time.
 	lingering bool
-	// send is when the next packet is due, and expire when the other counts as lost; zero
-	// if it does not.
+	// send is when the next packet is due, and expire when the session times out; zero if
+	// it does not.
 	send, expire time.Time
 }
 
@@ -55,12 +58,12 @@ type Saved struct {
 	Transmit   time.Duration `json:"transmit"`
 	Receive    time.Duration `json:"receive"`
 	Multiplier uint8         `json:"multiplier"`
-	// Until is when the other gives this end up.
+	// Until is when the peer declares the session down.
 	Until time.Time `json:"until"`
 }
 
-// Resume returns a session that continues with what an earlier program saved. The other does
-// not notice that there was another program.
+// Resume returns a session that continues from the state that an earlier program saved.
+// The peer does not notice the restart.
 func Resume(c Config, saved Saved, random func() float64, now time.Time) *Session {
 	s := NewSession(c, saved.Mine, random, now)
 	s.yours, s.remoteTransmit, s.remoteReceive, s.remoteMultiplier = saved.Yours, saved.Transmit, saved.Receive, saved.Multiplier
@@ -69,19 +72,20 @@ func Resume(c Config, saved Saved, random func() float64, now time.Time) *Sessio
 	return s
 }
 
-// Linger asks the other to be patient: to miss this end only after that long. It reports
+// Linger asks the peer to declare this end down only after the given time. It reports
 // whether the session is up.
 func (s *Session) Linger(patience time.Duration, now time.Time) bool {
 	if s.state != Up {
 		return false
 	}
-	// A packet can't say more than an hour and some.
+	// A packet can't encode much more than an hour.
 	s.config.Transmit = min(patience, time.Hour) / time.Duration(s.config.Multiplier)
 	s.polling, s.lingering, s.send = true, true, now
 	return true
 }
 
-// Lingers returns what to save once the other has agreed to be patient.
+// Lingers returns the state to save once the peer has agreed to the longer detection
+// time.
 func (s *Session) Lingers(now time.Time) (Saved, bool) {
 	if s.state != Up || !s.lingering || s.polling {
 		return Saved{}, false
@@ -95,10 +99,10 @@ func (s *Session) Lingers(now time.Time) (Saved, bool) {
 // State returns the session's state.
 func (s *Session) State() State { return s.state }
 
-// Diagnostic returns why the session went down last.
+// Diagnostic returns why the session last went down.
 func (s *Session) Diagnostic() Diagnostic { return s.diagnostic }
 
-// transmit is the least interval at which this end wants to send now.
+// transmit returns the minimum interval at which this end currently wants to send.
 func (s *Session) transmit() time.Duration {
 	if s.state == Up {
 		return s.config.Transmit
@@ -106,21 +110,22 @@ func (s *Session) transmit() time.Duration {
 	return max(slow, s.config.Transmit)
 }
 
-// interval is how often packets are sent.
+// interval returns the interval at which packets are sent.
 func (s *Session) interval() time.Duration {
 	if s.lingering && s.polling {
-		// Until the other has agreed, it misses packets as soon as before.
+		// Until the peer has agreed, its detection time is unchanged.
 		return max(lingerPoll, s.remoteReceive)
 	}
 	return max(s.transmit(), s.remoteReceive)
 }
 
-// detection is how long the other may be silent.
+// detection returns how long the peer may be silent.
 func (s *Session) detection() time.Duration {
 	return time.Duration(s.remoteMultiplier) * max(s.config.Receive, s.remoteTransmit)
 }
 
-// Receive takes a packet in. It returns an answer that has to be sent at once, or nil.
+// Receive handles a received packet. It returns a response that has to be sent
+// immediately, or nil.
 func (s *Session) Receive(p Packet, now time.Time) *Packet {
 	if s.state == AdminDown || p.Yours != 0 && p.Yours != s.mine {
 		return nil
@@ -146,7 +151,7 @@ func (s *Session) Receive(p Packet, now time.Time) *Packet {
 	if s.state == Init || s.state == Up {
 		s.expire = now.Add(s.detection())
 	}
-	// The other may now ask for packets sooner than the next one was due.
+	// The peer may now request packets earlier than the next one was due.
 	if next := now.Add(s.interval()); s.send.After(next) {
 		s.send = next
 	}
@@ -160,13 +165,13 @@ func (s *Session) Receive(p Packet, now time.Time) *Packet {
 
 func (s *Session) change(to State, why Diagnostic, now time.Time) {
 	s.state, s.diagnostic = to, why
-	// Intervals differ between sessions that are up and others: the other has to confirm
-	// ours. It learns of the change at once.
+	// The intervals depend on whether the session is up, so the peer has to confirm ours.
+	// Inform it immediately.
 	s.polling = to == Up
 	s.send = now
 }
 
-// Next returns when Tick has to be called, at the latest.
+// Next returns when Tick has to be called at the latest.
 func (s *Session) Next() time.Time {
 	if !s.expire.IsZero() && s.expire.Before(s.send) {
 		return s.expire
@@ -174,7 +179,7 @@ func (s *Session) Next() time.Time {
 	return s.send
 }
 
-// Tick does what is due. It returns a packet to send, or nil.
+// Tick performs due work. It returns a packet to send, or nil.
 func (s *Session) Tick(now time.Time) *Packet {
 	if !s.expire.IsZero() && !now.Before(s.expire) {
 		s.expire, s.yours, s.remoteReceive = time.Time{}, 0, time.Microsecond
@@ -183,8 +188,8 @@ func (s *Session) Tick(now time.Time) *Packet {
 	if now.Before(s.send) {
 		return nil
 	}
-	// Packets are spread, so sessions do not stay in step. With a multiplier of 1 a
-	// whole interval would be too late.
+	// Packets are spread, so sessions do not synchronize. With a multiplier of 1, a whole
+	// interval would be too late.
 	share := 0.75 + 0.25*s.random()
 	s.send = now.Add(time.Duration(share * float64(s.interval())))
 	if s.remoteReceive == 0 {
@@ -195,8 +200,8 @@ func (s *Session) Tick(now time.Time) *Packet {
 	return &p
 }
 
-// Close ends the session by administration: the other does not take it for a failure. It
-// returns the packet that says so.
+// Close ends the session administratively, so the peer does not treat it as a failure. It
+// returns the packet to send.
 func (s *Session) Close() Packet {
 	s.state, s.diagnostic, s.polling = AdminDown, AdministratedDown, false
 	return s.packet()

@@ -1,22 +1,23 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package layer2 answers ARP and neighbor discovery for public addresses, so a network
-// without BGP sends what is for them to this node. One node answers for an address.
+// without BGP sends their packets to this node. One node answers for each address.
 //
 // Nodes elect it on the wire, for each address and interface, without any other server:
 //
-//   - A candidate, a node on which a proxy of the address is ready, probes for the address as
-//     RFC 5227 and RFC 4862 have a host do that would like to use it. The owner answers.
-//   - A candidate whose probes are not answered announces the address and is the owner. Candidates that
-//     come later in the order wait longer. So none answers while another does, and each
-//     part of a network that is split has an owner.
-//   - The order is that of rendezvous hashing, over the address and the nodes' hardware
-//     addresses: the addresses spread over the nodes, and few move when a node comes or goes.
-//   - An owner that hears the announcement of another yields if that comes first in the
-//     order, and repeats its own otherwise.
-//   - An owner that is no longer ready, or is not the first of candidates that have been there
-//     for a while, no longer answers the probes of the candidate that shall have the address, but
-//     answers everybody else. So it hands over without a gap.
+//   - A candidate, a node with a ready proxy of the address, probes for the address like a
+//     host that wants to use it, as specified in RFC 5227 and RFC 4862. The owner answers.
+//   - A candidate whose probes are not answered announces the address and becomes the owner.
+//     Candidates that are later in the order wait longer. So no node answers while another
+//     does, and each part of a partitioned network has an owner.
+//   - The order is determined by rendezvous hashing over the address and the nodes' hardware
+//     addresses: the addresses are spread over the nodes, and few move when a node is added
+//     or removed.
+//   - An owner that receives the announcement of another node yields if that comes first in
+//     the order, and otherwise repeats its own.
+//   - An owner that is no longer ready, or is not the first of the candidates that have been
+//     present for a while, no longer answers the probes of the candidate that should get the
+//     address, but answers everybody else. So the handover has no gap.
 //
 // [Election] is the state machine: it neither sends nor waits. [Server] has the sockets.
 package layer2

@@ -13,44 +13,45 @@ import (
 // MAC is a hardware address.
 type MAC [6]byte
 
-// Role is what a node is for an address.
+// Role is the role of a node for an address.
 type Role string
 
-// The roles.
+// Values of Role.
 const (
-	// Idle is a node without a proxy that is ready.
+	// Idle is a node without a ready proxy.
 	Idle Role = "Idle"
-	// Candidate is one that would answer if the owner did not.
+	// Candidate is a node that would answer if the owner did not.
 	Candidate Role = "Candidate"
-	// Owner is the one that answers.
+	// Owner is the node that answers.
 	Owner Role = "Owner"
 	// Leaving is an owner that is no longer ready, and answers until another does.
 	Leaving Role = "Leaving"
 )
 
 const (
-	// probeEvery is how often a candidate probes, and missing how many probes have to be
-	// without an answer.
+	// probeEvery is the interval of a candidate's probes, and missing the number of
+	// unanswered probes after which it takes over.
 	probeEvery, missing = 500 * time.Millisecond, 3
-	// candidateFor is how long a candidate counts as there after its last probe.
+	// candidateFor is how long a candidate counts as present after its last probe.
 	candidateFor = missing * probeEvery
-	// steady is how long a candidate has to be there until the owner hands over to it.
+	// steady is how long a candidate has to be present before the owner hands over to it.
 	steady = 10 * time.Second
-	// leaveWithin is how long an owner that is not ready waits for another.
+	// leaveWithin is how long an owner that is not ready waits for a successor.
 	leaveWithin = 30 * time.Second
-	// announceEvery is how often an owner announces that it is, should two not know of
-	// each other. A new one announces a few times in a row, because some may be lost.
+	// announceEvery is the interval of an owner's announcements, in case two owners do
+	// not know of each other. A new owner sends several in a row, because some may be
+	// lost.
 	announceEvery, announceSoon, announceFirst = 10 * time.Second, 200 * time.Millisecond, 3
-	// defendEvery bounds the announcements that another's cause.
+	// defendEvery limits the announcements triggered by those of another node.
 	defendEvery = 200 * time.Millisecond
-	// maxCandidates bounds what is remembered of others.
+	// maxCandidates limits the number of remembered candidates.
 	maxCandidates = 64
 )
 
-// Action is something to send.
+// Action is a message to send.
 type Action uint8
 
-// The actions.
+// Values of Action.
 const (
 	Probe Action = iota + 1
 	Announce
@@ -63,34 +64,35 @@ type Election struct {
 	pace    time.Duration
 
 	role Role
-	// others are candidates that were heard.
+	// others holds the candidates that were heard.
 	others map[MAC]seen
-	// owner is who claimed the address last.
+	// owner is the node that last claimed the address.
 	owner MAC
-	// claimed is when that was, or when this node began to listen.
+	// claimed is when it did, or when this node began to listen.
 	claimed time.Time
-	// probe and announce are when these are due; announced counts announcements.
+	// probe and announce are when the next ones are due; announced counts announcements.
 	probe, announce time.Time
 	announced       int
 	defended, left  time.Time
 }
 
-// seen is when a candidate was heard first without a break, and last.
+// seen records when a candidate was first heard without interruption, and last heard.
 type seen struct {
 	first, last time.Time
-	// better is set if it comes before this node.
+	// better is set if it comes before this node in the order.
 	better bool
 }
 
-// NewElection returns an election in which this node takes no part yet.
+// NewElection returns an election in which this node does not participate yet.
 func NewElection(address netip.Addr, mine MAC, now time.Time) *Election {
 	return &Election{address: address, mine: mine, pace: probeEvery, role: Idle, others: map[MAC]seen{}, claimed: now}
 }
 
-// Role returns what this node is.
+// Role returns the role of this node.
 func (e *Election) Role() Role { return e.role }
 
-// Holder returns who claimed the address last. It is not valid before that.
+// Holder returns the node that last claimed the address. It is the zero value before
+// that.
 func (e *Election) Holder() MAC {
 	if e.role == Owner || e.role == Leaving {
 		return e.mine
@@ -98,16 +100,16 @@ func (e *Election) Holder() MAC {
 	return e.owner
 }
 
-// SetPace sets how often to probe: less often where there are very many addresses.
+// SetPace sets the interval of probes: longer if there are very many addresses.
 func (e *Election) SetPace(pace time.Duration) { e.pace = max(pace, probeEvery) }
 
-// rank is a node's place in the order: higher comes first.
+// rank returns a node's rank in the order: higher comes first.
 func (e *Election) rank(m MAC) uint64 {
 	sum := sha256.Sum256(append(e.address.AsSlice(), m[:]...))
 	return binary.BigEndian.Uint64(sum[:])
 }
 
-// before reports whether one node comes before another.
+// before reports whether node a comes before node b.
 func (e *Election) before(a, b MAC) bool {
 	if x, y := e.rank(a), e.rank(b); x != y {
 		return x > y
@@ -115,7 +117,7 @@ func (e *Election) before(a, b MAC) bool {
 	return bytes.Compare(a[:], b[:]) > 0
 }
 
-// Ready sets whether a proxy of the address is ready on this node.
+// Ready sets whether this node has a ready proxy of the address.
 func (e *Election) Ready(ready bool, now time.Time) {
 	switch {
 	case ready && e.role == Idle:
@@ -129,8 +131,7 @@ func (e *Election) Ready(ready bool, now time.Time) {
 	}
 }
 
-// Probed must be called when another node probes for the address. It reports whether to
-// answer.
+// Probed handles a probe of another node for the address. It reports whether to answer.
 func (e *Election) Probed(by MAC, now time.Time) bool {
 	if by == e.mine {
 		return false
@@ -148,7 +149,7 @@ func (e *Election) Probed(by MAC, now time.Time) bool {
 	return e.answers() && !e.handsTo(by, now)
 }
 
-// handsTo reports whether this owner shall have another take over.
+// handsTo reports whether this owner should hand over to another node.
 func (e *Election) handsTo(other MAC, now time.Time) bool {
 	if e.role == Leaving {
 		return true
@@ -157,12 +158,12 @@ func (e *Election) handsTo(other MAC, now time.Time) bool {
 	return there && e.role == Owner && s.better && now.Sub(s.last) <= candidateFor && now.Sub(s.first) >= steady
 }
 
-// Asked reports whether to answer somebody who only wants to know where the address is.
+// Asked reports whether to answer a host that resolves the address.
 func (e *Election) Asked() bool { return e.answers() }
 
 func (e *Election) answers() bool { return e.role == Owner || e.role == Leaving }
 
-// Claimed must be called when another node answers for the address, or announces it.
+// Claimed handles an answer or an announcement of another node for the address.
 func (e *Election) Claimed(by MAC, now time.Time) {
 	if by == e.mine {
 		return
@@ -170,7 +171,7 @@ func (e *Election) Claimed(by MAC, now time.Time) {
 	switch e.role {
 	case Owner:
 		if e.before(e.mine, by) {
-			// It did not hear of this owner. It will.
+			// The other node did not hear this owner. It will.
 			if now.Sub(e.defended) >= defendEvery {
 				e.defended, e.announce = now, now
 			}
@@ -184,8 +185,8 @@ func (e *Election) Claimed(by MAC, now time.Time) {
 	e.owner, e.claimed = by, now
 }
 
-// takeover is when a candidate takes an address over unless it hears of an owner: those that
-// come first go first.
+// takeover returns when a candidate takes over an address unless it hears an owner:
+// candidates that come first in the order take over first.
 func (e *Election) takeover(now time.Time) time.Time {
 	place := 0
 	for _, s := range e.others {
@@ -196,7 +197,7 @@ func (e *Election) takeover(now time.Time) time.Time {
 	return e.claimed.Add(time.Duration(missing+place) * e.pace)
 }
 
-// Tick does what is due, and returns what to send.
+// Tick performs due work, and returns what to send.
 func (e *Election) Tick(now time.Time) []Action {
 	var out []Action
 	for m, s := range e.others {
@@ -233,8 +234,8 @@ func (e *Election) Tick(now time.Time) []Action {
 	return out
 }
 
-// handsOver reports whether this owner hands over to somebody, who must not hear of it
-// then.
+// handsOver reports whether this owner is handing over to another node, which must not
+// receive its announcements.
 func (e *Election) handsOver(now time.Time) bool {
 	for m := range e.others {
 		if e.handsTo(m, now) {

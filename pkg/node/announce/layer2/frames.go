@@ -18,7 +18,7 @@ const (
 	icmpv6              = 58
 	solicitation        = 135
 	advertisement       = 136
-	// neighborSize is a solicitation or an advertisement without options.
+	// neighborSize is the size of a solicitation or an advertisement without options.
 	neighborSize = 24
 	// optionSource and optionTarget are options with a hardware address.
 	optionSource, optionTarget = 1, 2
@@ -33,13 +33,13 @@ var (
 	allNodes    = netip.MustParseAddr("ff02::1")
 )
 
-// Kind is what a frame is about.
+// Kind is the kind of a frame.
 type Kind uint8
 
-// The kinds of frames.
+// Kinds of frames.
 const (
-	// Question asks where an address is, and Want asks whether an address is free. Claim reports
-	// where it is.
+	// Question resolves an address, Want asks whether an address is free, and Claim
+	// reports the location of an address.
 	Question Kind = iota + 1
 	Want
 	Claim
@@ -49,19 +49,20 @@ const (
 type Message struct {
 	Kind   Kind
 	Target netip.Addr
-	// From is who sent it, and FromIP its address, if it has told one.
+	// From is the sender, and FromIP its address, if it has sent one.
 	From   MAC
 	FromIP netip.Addr
 }
 
-// Parse reads a frame with its Ethernet header. It reports whether it is one that matters.
+// Parse parses a frame with its Ethernet header. It returns false for a frame that is not
+// relevant.
 func Parse(b []byte) (Message, bool) {
 	if len(b) < etherSize {
 		return Message{}, false
 	}
 	sender := MAC(b[6:12])
 	if sender[0]&1 != 0 {
-		return Message{}, false // no host has a group's address
+		return Message{}, false // a host can't have a multicast address
 	}
 	switch body := b[etherSize:]; binary.BigEndian.Uint16(b[12:]) {
 	case etherARP:
@@ -87,7 +88,7 @@ func parseARP(b []byte) (Message, bool) {
 	case source.IsUnspecified():
 		return Message{}, false
 	case op == arpReply || source == target:
-		// Both say where the sender's address is.
+		// Both report the location of the sender's address.
 		m.Kind, m.Target = Claim, source
 	default:
 		m.Kind = Question
@@ -126,7 +127,8 @@ func parseNeighbor(sender MAC, b []byte) (Message, bool) {
 	return m, true
 }
 
-// checksum is that of an ICMPv6 message: 0 if the message has the right one.
+// checksum returns the checksum of an ICMPv6 message; 0 if the message contains the
+// correct one.
 func checksum(source, destination netip.Addr, body []byte) uint16 {
 	s, d := source.As16(), destination.As16()
 	var sum uint32
@@ -162,8 +164,8 @@ func arp(to, from MAC, op uint16, source netip.Addr, target MAC, targetIP netip.
 	return append(append(b, target[:]...), targetIP.AsSlice()...)
 }
 
-// neighbor makes a solicitation or an advertisement, with an option that has the sender's
-// hardware address if that is not 0.
+// neighbor returns a solicitation or an advertisement, with an option that contains the
+// sender's hardware address if that is not 0.
 func neighbor(to, from MAC, source, destination netip.Addr, kind, flags byte, target netip.Addr, option byte) []byte {
 	body := append([]byte{kind, 0, 0, 0, flags, 0, 0, 0}, target.AsSlice()...)
 	if option != 0 {
@@ -177,14 +179,14 @@ func neighbor(to, from MAC, source, destination netip.Addr, kind, flags byte, ta
 	return append(b, body...)
 }
 
-// solicited is the group in which a host that has an address is asked for it.
+// solicited returns the solicited-node multicast group of an address.
 func solicited(a netip.Addr) (netip.Addr, MAC) {
 	b := a.As16()
 	group := [16]byte{0xff, 2, 11: 1, 12: 0xff, 13: b[13], 14: b[14], 15: b[15]}
 	return netip.AddrFrom16(group), MAC{0x33, 0x33, 0xff, b[13], b[14], b[15]}
 }
 
-// probeFrame asks whether an address is free.
+// probeFrame returns a frame that asks whether an address is free.
 func probeFrame(from MAC, a netip.Addr) []byte {
 	if a.Is4() {
 		return arp(broadcast, from, arpRequest, netip.IPv4Unspecified(), MAC{}, a)
@@ -193,8 +195,8 @@ func probeFrame(from MAC, a netip.Addr) []byte {
 	return neighbor(to, from, netip.IPv6Unspecified(), group, solicitation, 0, a, 0)
 }
 
-// announceFrames tell everybody where an address is. Some hosts only believe requests,
-// others replies.
+// announceFrames returns frames that inform everybody of the location of an address. Some
+// hosts only accept requests, others replies.
 func announceFrames(from MAC, a netip.Addr) [][]byte {
 	if a.Is4() {
 		return [][]byte{arp(broadcast, from, arpRequest, a, MAC{}, a), arp(broadcast, from, arpReply, a, broadcast, a)}
@@ -202,7 +204,7 @@ func announceFrames(from MAC, a netip.Addr) [][]byte {
 	return [][]byte{neighbor(allNodesMAC, from, a, allNodes, advertisement, flagOverride, a, optionTarget)}
 }
 
-// answerFrame answers a message, to its sender alone.
+// answerFrame returns a unicast answer to a message.
 func answerFrame(from MAC, m Message) []byte {
 	if m.Target.Is4() {
 		ip := m.FromIP
@@ -214,6 +216,7 @@ func answerFrame(from MAC, m Message) []byte {
 	if m.FromIP.IsValid() {
 		return neighbor(m.From, from, m.Target, m.FromIP, advertisement, flagSolicited|flagOverride, m.Target, optionTarget)
 	}
-	// One that has no address is told in the group of all, and the frame goes to it alone.
+	// A host without an address is answered in the all-nodes group, in a frame addressed
+	// only to it.
 	return neighbor(m.From, from, m.Target, allNodes, advertisement, flagOverride, m.Target, optionTarget)
 }

@@ -21,7 +21,7 @@ type link struct {
 	name  string
 	index int
 	mac   MAC
-	// arp and neighbors receive the two protocols. Either sends.
+	// arp and neighbors receive the two protocols. Both can send.
 	arp, neighbors *os.File
 
 	mu        sync.Mutex
@@ -64,8 +64,8 @@ func (l *link) close() {
 	l.done.Wait()
 }
 
-// onlyNeighbors leaves everything out but solicitations and advertisements, so a busy node
-// does not read all of its packets twice.
+// onlyNeighbors filters everything except solicitations and advertisements, so a busy
+// node does not read all of its packets twice.
 func onlyNeighbors() []bpf.Instruction {
 	return []bpf.Instruction{
 		bpf.LoadAbsolute{Off: etherSize + 6, Size: 1},
@@ -78,12 +78,12 @@ func onlyNeighbors() []bpf.Instruction {
 	}
 }
 
-// maxFrame is more than any frame that matters has.
+// maxFrame exceeds the size of any relevant frame.
 const maxFrame = 512
 
 // openSocket opens a packet socket for one protocol of an interface.
 func openSocket(index int, protocol uint16, filter []bpf.Instruction) (*os.File, error) {
-	// Without a protocol nothing arrives before the filter is there.
+	// Without a protocol, nothing arrives before the filter is attached.
 	fd, err := unix.Socket(unix.AF_PACKET, unix.SOCK_RAW|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
 	if err != nil {
 		return nil, fmt.Errorf("open a packet socket: %w", err)
@@ -113,14 +113,15 @@ func attach(fd int, raw []bpf.RawInstruction) error {
 	return unix.SetsockoptSockFprog(fd, unix.SOL_SOCKET, unix.SO_ATTACH_FILTER, &unix.SockFprog{Len: uint16(len(filter)), Filter: &filter[0]})
 }
 
-// swapped is a number in the order of the network.
+// swapped converts a number to network byte order.
 func swapped(n uint16) uint16 {
 	var b [2]byte
 	binary.BigEndian.PutUint16(b[:], n)
 	return binary.NativeEndian.Uint16(b[:])
 }
 
-// join has the interface pass on what is sent to those who have an IPv6 address.
+// join joins the multicast group for an IPv6 address, so the interface receives
+// solicitations for it.
 func (l *link) join(a netip.Addr, join bool) error {
 	if a.Is4() {
 		return nil
@@ -143,7 +144,7 @@ func (l *link) join(a netip.Addr, join bool) error {
 	return errors.Join(err, result)
 }
 
-// read takes frames in until the socket is closed.
+// read handles frames until the socket is closed.
 func (l *link) read(socket *os.File) {
 	buffer := make([]byte, maxFrame)
 	for {
@@ -152,7 +153,7 @@ func (l *link) read(socket *os.File) {
 			return
 		}
 		if err != nil {
-			// The interface is down, or gone.
+			// The interface is down or was removed.
 			time.Sleep(probeEvery)
 			continue
 		}
@@ -162,7 +163,8 @@ func (l *link) read(socket *os.File) {
 	}
 }
 
-// take passes a message to the election of its address, and answers if that decides so.
+// take passes a message to the election of its address, and answers if the election
+// decides so.
 func (l *link) take(m Message, now time.Time) {
 	l.mu.Lock()
 	e := l.elections[m.Target]
@@ -183,5 +185,5 @@ func (l *link) take(m Message, now time.Time) {
 	}
 }
 
-// send sends a frame. One that is lost is sent again sooner or later.
+// send sends a frame. A lost frame is eventually repeated.
 func (l *link) send(frame []byte) { _, _ = l.arp.Write(frame) }

@@ -18,30 +18,30 @@ import (
 )
 
 const (
-	// tick is how often a server looks at what is due.
+	// tick is the interval at which a server performs due work.
 	tick = 50 * time.Millisecond
-	// probesPerSecond bounds the probes of a server: with many addresses it probes less
+	// probesPerSecond limits the probes of a server: with many addresses, it probes less
 	// often for each.
 	probesPerSecond = 400
 )
 
-// Settings are what a server has to do.
+// Settings configures a server.
 type Settings struct {
-	// Enabled reports whether it answers at all.
+	// Enabled is set if the server answers at all.
 	Enabled bool
-	// Interfaces are where it answers: those that this node has of them, or that of the
-	// default route if none is named.
+	// Interfaces are the interfaces on which it answers, if they exist; if none is named,
+	// that of the default route.
 	Interfaces []string
-	// Addresses have a proxy on this node that is ready.
+	// Addresses are the addresses with a ready proxy on this node.
 	Addresses []netip.Addr
 }
 
-// State is what this node is for an address on an interface.
+// State is the state of an address on an interface.
 type State struct {
 	Address   netip.Addr
 	Interface string
 	Role      Role
-	// Holder is who has the address; zero if nobody was heard.
+	// Holder is the node that has the address; zero if none was heard.
 	Holder MAC
 }
 
@@ -54,13 +54,13 @@ type Server struct {
 	takeovers uint64
 }
 
-// NewServer returns a server that answers for nothing. Changed is called when this node has
-// taken an address over or released it.
+// NewServer returns a server without addresses. changed is called when this node has
+// taken over or released an address.
 func NewServer(changed func()) *Server {
 	return &Server{changed: changed, links: map[string]*link{}}
 }
 
-// Apply has the server do what is wanted. What fails is tried again by the next call.
+// Apply applies settings. Failed parts are retried by the next call.
 func (s *Server) Apply(want Settings) error {
 	names := map[string]bool{}
 	var errs []error
@@ -109,7 +109,8 @@ func isMissing(err error) bool {
 	return errors.As(err, &op) && op.Op == "route"
 }
 
-// apply has an interface's elections be those of some addresses, and of those that it leaves.
+// apply updates the elections of an interface to those of the given addresses, and of
+// addresses that it is leaving.
 func (l *link) apply(addresses []netip.Addr, now time.Time) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -157,8 +158,8 @@ func defaultInterfaces() ([]string, error) {
 	return out, nil
 }
 
-// Run takes part in elections until the context ends. From then on nothing is answered, and
-// another node takes over soon.
+// Run participates in elections until the context ends. After that, nothing is answered,
+// and another node takes over soon.
 func (s *Server) Run(ctx context.Context) {
 	ticker := time.NewTicker(tick)
 	defer ticker.Stop()
@@ -188,8 +189,8 @@ func (s *Server) Run(ctx context.Context) {
 	}
 }
 
-// tick does what is due on an interface. It returns how many addresses this node took over,
-// and whether anything has changed.
+// tick performs due work on an interface. It returns the number of addresses that this
+// node took over, and whether anything has changed.
 func (l *link) tick(ctx context.Context, now time.Time) (took uint64, news bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -219,14 +220,14 @@ func (l *link) tick(ctx context.Context, now time.Time) (took uint64, news bool)
 	return took, news
 }
 
-// Takeovers returns how often this node took an address over.
+// Takeovers returns how often this node took over an address.
 func (s *Server) Takeovers() uint64 {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.takeovers
 }
 
-// States returns what this node is for each address.
+// States returns the state of each address.
 func (s *Server) States() []State {
 	s.mu.Lock()
 	defer s.mu.Unlock()

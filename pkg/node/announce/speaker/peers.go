@@ -13,7 +13,8 @@ import (
 	api "github.com/osrg/gobgp/v4/api"
 )
 
-// removePeers ends the sessions with peers that are not wanted, or not as they are.
+// removePeers ends the sessions with peers that are no longer wanted or whose settings
+// changed.
 func (s *Speaker) removePeers(ctx context.Context, want []Peer) error {
 	wanted := map[netip.Addr]Peer{}
 	for _, p := range want {
@@ -41,7 +42,7 @@ func (r *running) forget(address netip.Addr) {
 	r.mu.Unlock()
 }
 
-// addPeers sets up sessions with the peers that have none.
+// addPeers creates sessions with the peers that have none.
 func (s *Speaker) addPeers(ctx context.Context, want []Peer) error {
 	var errs []error
 	for _, p := range want {
@@ -58,7 +59,7 @@ func (s *Speaker) addPeers(ctx context.Context, want []Peer) error {
 	return errors.Join(errs...)
 }
 
-// libraryPeer returns a peer as the library has it.
+// libraryPeer converts a peer for the library.
 func libraryPeer(p Peer, restarting bool) *api.Peer {
 	family := &api.Family{Afi: api.Family_AFI_IP, Safi: api.Family_SAFI_UNICAST}
 	if p.Address.Is6() {
@@ -91,7 +92,7 @@ func libraryPeer(p Peer, restarting bool) *api.Peer {
 
 func seconds(d time.Duration) uint64 { return uint64(d / time.Second) }
 
-// Reset ends the session with a peer if it is established. It is tried again soon.
+// Reset ends the session with a peer if it is established. The session is retried soon.
 func (s *Speaker) Reset(ctx context.Context, address netip.Addr, why string) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -101,7 +102,7 @@ func (s *Speaker) Reset(ctx context.Context, address netip.Addr, why string) err
 	if _, there := s.running.peers[address]; !there {
 		return nil
 	}
-	// The library would keep the notification for the next session.
+	// Otherwise, the library would keep the notification for the next session.
 	established := false
 	err := s.running.ListPeer(ctx, &api.ListPeerRequest{Address: address.String()}, func(p *api.Peer) {
 		established = p.GetState().GetSessionState() == api.PeerState_SESSION_STATE_ESTABLISHED
@@ -112,8 +113,8 @@ func (s *Speaker) Reset(ctx context.Context, address netip.Addr, why string) err
 	return s.running.ResetPeer(ctx, &api.ResetPeerRequest{Address: address.String(), Communication: why})
 }
 
-// States returns the states of the sessions with the peers that are wanted, in order.
-// It also lets peers try again that were blocked for long enough.
+// States returns the states of the sessions with the wanted peers, in order. It also lets
+// peers retry that were blocked for long enough.
 func (s *Speaker) States(ctx context.Context) []PeerState {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -160,7 +161,7 @@ func (s *Speaker) fill(ctx context.Context, state *PeerState, is *api.Peer) {
 	}
 }
 
-// block has a peer that sent too many routes wait.
+// block blocks a peer that sent too many routes for a while.
 func (s *Speaker) block(ctx context.Context, address netip.Addr) string {
 	r, now := s.running, time.Now()
 	until, blocked := r.blocked[address]

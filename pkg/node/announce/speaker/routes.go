@@ -12,7 +12,7 @@ import (
 	"github.com/acnodal/epic/pkg/bgpcommunity"
 )
 
-// applyRoutes makes the routes equal to those that are wanted.
+// applyRoutes updates the routes.
 func (s *Speaker) applyRoutes(want Settings) error {
 	wanted := map[netip.Prefix]bool{}
 	var add, remove []netip.Prefix
@@ -28,7 +28,7 @@ func (s *Speaker) applyRoutes(want Settings) error {
 			remove = append(remove, route)
 		}
 	}
-	// Withdrawals come first, because proxies wait for them before they end.
+	// Withdraw first, because proxies wait for that before they end.
 	if len(remove) > 0 {
 		paths, err := libraryPaths(remove, nil)
 		if err == nil {
@@ -56,8 +56,8 @@ func (s *Speaker) applyRoutes(want Settings) error {
 	return nil
 }
 
-// libraryPaths returns routes as the library has them. Their next hop is the local
-// address of each session.
+// libraryPaths converts routes for the library. Their next hop is the local address of
+// each session.
 func libraryPaths(routes []netip.Prefix, communities []bgpcommunity.Community) ([]*apiutil.Path, error) {
 	attributes := []bgp.PathAttributeInterface{bgp.NewPathAttributeOrigin(bgp.BGP_ORIGIN_ATTR_TYPE_IGP)}
 	var plain []uint32

@@ -11,7 +11,7 @@ import (
 	"github.com/acnodal/epic/pkg/bgpcommunity"
 )
 
-// Settings are what a speaker has to do.
+// Settings configures a speaker.
 type Settings struct {
 	Local Local
 	// Peers have distinct names and addresses.
@@ -20,16 +20,16 @@ type Settings struct {
 	Routes []netip.Prefix
 }
 
-// Local is what all sessions have in common.
+// Local is the configuration shared by all sessions.
 type Local struct {
 	ASN      uint32
 	RouterID netip.Addr
-	// ListenPort is where connections of peers are accepted; 0 for none.
+	// ListenPort is the port for connections of peers; 0 for none.
 	ListenPort  uint16
 	Communities []bgpcommunity.Community
 }
 
-// sameServer reports whether a server that runs with one can continue with the other.
+// sameServer reports whether a server that runs with l can continue with o.
 func (l Local) sameServer(o Local) bool {
 	return l.ASN == o.ASN && l.RouterID == o.RouterID && l.ListenPort == o.ListenPort
 }
@@ -45,11 +45,11 @@ type Peer struct {
 	Password string
 	HoldTime time.Duration
 	// MultihopTTL is the time to live of packets to an external peer that is not a
-	// neighbor; 0 for one that is.
+	// neighbor; 0 for a neighbor.
 	MultihopTTL uint8
 	TTLSecurity bool
 	MaxPrefixes uint32
-	// GracefulRestart is how long the peer keeps the routes of a speaker that is gone; 0
+	// GracefulRestart is how long the peer keeps the routes of a restarting speaker; 0
 	// for not at all.
 	GracefulRestart time.Duration
 }
@@ -61,16 +61,16 @@ type PeerState struct {
 	Established bool
 	// Local is the address of this end while the session is established.
 	Local netip.Addr
-	// Message is why it is not established, as far as that is known.
+	// Message is why the session is not established, if known.
 	Message string
 	// Since is when it was established.
 	Since time.Time
-	// Refused is how many routes the peer sends, none of which is used.
+	// Refused is the number of routes that the peer sends, none of which is used.
 	Refused uint64
 }
 
-// RouterID returns the BGP identifier of a node: its address, or for an IPv6 address a
-// number computed from it.
+// RouterID returns the BGP identifier of a node: its address, or a number computed from
+// an IPv6 address.
 func RouterID(node netip.Addr) netip.Addr {
 	if node.Unmap().Is4() {
 		return node.Unmap()
@@ -79,6 +79,6 @@ func RouterID(node netip.Addr) netip.Addr {
 	b := node.As16()
 	_, _ = h.Write(b[:]) // never fails
 	sum := h.Sum32()
-	// No identifier is 0, nor what looks like a multicast or reserved address.
+	// An identifier must not be 0 or look like a multicast or reserved address.
 	return netip.AddrFrom4([4]byte{byte(1 + sum>>24%223), byte(sum >> 16), byte(sum >> 8), byte(sum)})
 }

@@ -21,59 +21,59 @@ import (
 )
 
 const (
-	// connectRetry is how often a speaker tries to connect to a peer, and idleAfterReset
-	// how long it waits after it reset a session.
+	// connectRetry is the interval of connection attempts to a peer, and idleAfterReset
+	// the delay after a session was reset.
 	connectRetry, idleAfterReset = 5 * time.Second, 2 * time.Second
-	// deferral is how long a speaker that restarted waits for what its peers have to
-	// say before it announces. It uses none of it.
+	// deferral is how long a restarted speaker waits for the routes of its peers before
+	// it announces. It uses none of them.
 	deferral = time.Second
 	// blockedFor is how long a peer has no session after it sent too many routes.
 	blockedFor = 5 * time.Minute
-	// quiet is the verbosity at which the library's notices are logged; its warnings
-	// are four less.
+	// quiet is the verbosity of the library's notices; that of its warnings is four
+	// lower.
 	quiet = 6
 )
 
-// Options describe how a speaker begins.
+// Options configures a Speaker.
 type Options struct {
-	// Restarting indicates that packets to the routes were forwarded while the speaker was
-	// not there, so peers may keep the routes of its predecessor until it has announced
-	// its own.
+	// Restarting indicates that packets to the routes were forwarded while the speaker
+	// was not running, so peers may keep the routes of its predecessor until it has
+	// announced its own.
 	Restarting bool
 	// Changed is called when the state of a session may have changed. It must not call the
 	// speaker.
 	Changed func()
 }
 
-// Speaker announces routes to peers. Its methods may be called at the same time.
+// Speaker announces routes to peers. Its methods may be called concurrently.
 type Speaker struct {
 	options Options
 
 	mu      sync.Mutex
 	running *running
 	local   Local
-	// wanted has the peers of the last Apply, in order; failed has why one could not
-	// be set up.
+	// wanted holds the peers of the last Apply, in order; failed the errors of those that
+	// could not be set up.
 	wanted []Peer
 	failed map[string]error
 	// restarting is true until the first peers are set up.
 	restarting bool
 }
 
-// running is a server of the library.
+// running is a running server of the library.
 type running struct {
 	*server.BgpServer
 	cancel context.CancelFunc
 	peers  map[netip.Addr]Peer
 	routes map[netip.Prefix]bool
-	// blocked has the peers that sent too many routes, and when they may try again.
+	// blocked holds the peers that sent too many routes, and when they may retry.
 	blocked map[netip.Addr]time.Time
-	// reasons are why sessions ended last.
+	// reasons holds why sessions last ended.
 	mu      sync.Mutex
 	reasons map[netip.Addr]string
 }
 
-// New returns a speaker that has nothing to do yet.
+// New returns a speaker without settings.
 func New(o Options) *Speaker {
 	if o.Changed == nil {
 		o.Changed = func() {}
@@ -81,8 +81,8 @@ func New(o Options) *Speaker {
 	return &Speaker{options: o, restarting: o.Restarting, failed: map[string]error{}}
 }
 
-// Apply makes sessions and routes equal to what is wanted. What can't be done is tried
-// again by the next Apply, and does not keep the rest from being done.
+// Apply updates sessions and routes. Failed parts are retried by the next Apply, and do
+// not prevent the rest.
 func (s *Speaker) Apply(ctx context.Context, want Settings) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -102,16 +102,16 @@ func (s *Speaker) Apply(ctx context.Context, want Settings) error {
 		s.running, s.local = r, want.Local
 	}
 	var errs []error
-	// A session that is made sends all routes at once, so they come first; and those of
-	// a session that is going to end need not be withdrawn.
+	// A new session immediately sends all routes, so update them first; routes of a
+	// session that will be removed need not be withdrawn.
 	errs = append(errs, s.removePeers(ctx, want.Peers), s.applyRoutes(want), s.addPeers(ctx, want.Peers))
 	s.local = want.Local
 	s.restarting = false
 	return errors.Join(errs...)
 }
 
-// Stop ends all sessions. If it is graceful, peers that agreed to graceful restart keep
-// the routes for as long as they agreed to.
+// Stop ends all sessions. If graceful is set, peers that agreed to graceful restart keep
+// the routes for the agreed time.
 func (s *Speaker) Stop(ctx context.Context, graceful bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -145,7 +145,7 @@ func (s *Speaker) start(ctx context.Context, l Local) (*running, error) {
 	go r.Serve()
 	port := int32(l.ListenPort)
 	if port == 0 {
-		port = -1 // the library's word for none
+		port = -1 // the library's value for none
 	}
 	err := r.StartBgp(ctx, &api.StartBgpRequest{Global: &api.Global{Asn: l.ASN, RouterId: l.RouterID.String(), ListenPort: port}})
 	if err == nil {
@@ -175,7 +175,7 @@ func (s *Speaker) start(ctx context.Context, l Local) (*running, error) {
 	return r, nil
 }
 
-// note keeps why a session ended.
+// note records why a session ended.
 func (r *running) note(ctx context.Context, p *apiutil.Peer) {
 	address := p.State.NeighborAddress
 	logger := klog.FromContext(ctx).WithValues("peer", address.String())
@@ -194,8 +194,8 @@ func (r *running) note(ctx context.Context, p *apiutil.Peer) {
 	}
 }
 
-// importNothing has the server use its own routes only. What peers send is kept by the
-// library until their sessions end, which is why there is a limit.
+// importNothing makes the server use only its own routes. The library keeps routes from
+// peers until their sessions end, which is why they are limited.
 func (r *running) importNothing(ctx context.Context) error {
 	own := &api.Policy{Name: "own-routes", Statements: []*api.Statement{{
 		Name:       "own-routes",

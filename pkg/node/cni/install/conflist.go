@@ -14,10 +14,10 @@ import (
 	"github.com/acnodal/epic/pkg/node/cni/plugin"
 )
 
-// errNotUnderstood is in the error of a configuration that is left alone.
+// errNotUnderstood is the error for a configuration that is left unchanged.
 var errNotUnderstood = errors.New("this network configuration does not support adding a plugin")
 
-// member is a field of an object or an element of an array, with the place of its
+// member is a field of an object or an element of an array, with the position of its
 // value in the text.
 type member struct {
 	key        string
@@ -60,7 +60,7 @@ func members(text []byte, offset int, open json.Delim) ([]member, error) {
 type list struct {
 	text    []byte
 	plugins []member
-	// open is the place behind the bracket that begins the plugins.
+	// open is the position after the bracket that begins the plugins.
 	open int
 }
 
@@ -88,8 +88,7 @@ func text(m member) string {
 	return s
 }
 
-// parseList reads a configuration list and checks what has to hold for a plugin to be
-// added.
+// parseList parses a configuration list and checks that a plugin can be added to it.
 func parseList(data []byte) (*list, error) {
 	if !json.Valid(data) {
 		return nil, fmt.Errorf("%w: it is not JSON", errNotUnderstood)
@@ -136,8 +135,8 @@ func pluginType(value []byte) (string, error) {
 	return text(m), nil
 }
 
-// checkVersion refuses versions of the CNI specification without chains, which began
-// with 0.3.0.
+// checkVersion rejects versions of the CNI specification without chains, which were
+// introduced in 0.3.0.
 func checkVersion(fields []member) error {
 	name, found, err := field(fields, "name")
 	if err != nil {
@@ -161,7 +160,7 @@ func checkVersion(fields []member) error {
 	return fmt.Errorf("%w: its cniVersion is %q, but lists of plugins require 0.3.0", errNotUnderstood, text(v))
 }
 
-// own returns the places of EPIC's plugin among the plugins.
+// own returns the indexes of EPIC's plugin among the plugins.
 func (l *list) own() []int {
 	var out []int
 	for i, p := range l.plugins {
@@ -172,8 +171,8 @@ func (l *list) own() []int {
 	return out
 }
 
-// addPlugin returns a list with a plugin at its end. The rest of the text stays as it
-// is, byte by byte. An existing entry is not changed.
+// addPlugin returns a list with a plugin at its end. The rest of the text is unchanged,
+// byte for byte. An existing entry is not changed.
 func addPlugin(data, entry []byte) ([]byte, error) {
 	l, err := parseList(data)
 	if err != nil {
@@ -194,7 +193,7 @@ func addPlugin(data, entry []byte) ([]byte, error) {
 	if len(l.plugins) == 0 {
 		return nil, fmt.Errorf("%w: it has no other plugin", errNotUnderstood)
 	}
-	// Laid out as the one before.
+	// Use the layout of the previous one.
 	last := l.plugins[len(l.plugins)-1]
 	before := l.open
 	if n := len(l.plugins); n > 1 {
@@ -230,7 +229,7 @@ func removePlugin(data []byte) ([]byte, error) {
 	return data, nil
 }
 
-// listOf makes a list of one plugin's configuration.
+// listOf converts the configuration of one plugin to a list.
 func listOf(conf []byte) ([]byte, error) {
 	if !json.Valid(conf) {
 		return nil, fmt.Errorf("%w: it is not JSON", errNotUnderstood)
@@ -253,7 +252,7 @@ func listOf(conf []byte) ([]byte, error) {
 
 func concat(parts ...[]byte) []byte { return bytes.Join(parts, nil) }
 
-// splice replaces a part of a text, and makes sure that JSON comes of it.
+// splice replaces a part of a text, and verifies that the result is JSON.
 func splice(data []byte, from, to int, with []byte) ([]byte, error) {
 	out := concat(data[:from], with, data[to:])
 	if !json.Valid(out) {

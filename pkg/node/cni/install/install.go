@@ -30,18 +30,18 @@ import (
 )
 
 const (
-	// DefaultBinDir is where container runtimes look for plugins.
+	// DefaultBinDir is the directory in which container runtimes look for plugins.
 	DefaultBinDir = "/opt/cni/bin"
-	// DefaultConfDir is where they look for network configurations.
+	// DefaultConfDir is the directory in which they look for network configurations.
 	DefaultConfDir = "/etc/cni/net.d"
 
-	// saved is appended to the name of a configuration of a single plugin that became
-	// a list. Runtimes do not read such files.
+	// saved is appended to the name of a single-plugin configuration that was converted
+	// to a list. Runtimes do not read such files.
 	saved = ".before-epic"
-	// interval is how often all is looked at, whatever the file system reports.
+	// interval is the interval of a full check, regardless of file system notifications.
 	interval = 10 * time.Second
-	// settle is how long changes are gathered. It also keeps two installers that
-	// undo each other from doing nothing else.
+	// settle is how long changes are batched. It also slows down two installers that undo
+	// each other's changes.
 	settle = 500 * time.Millisecond
 )
 
@@ -55,11 +55,11 @@ type Installer struct {
 	Config plugin.Config
 }
 
-// ErrNoNetwork indicates that there is no network configuration yet.
+// ErrNoNetwork indicates that no network configuration exists yet.
 var ErrNoNetwork = errors.New("there is no network configuration to which to add the plugin: install the cluster's network plugin")
 
 // Install copies the program and adds the plugin to the configuration that the runtime
-// uses: the first that is valid. It reports whether it changed anything.
+// uses: the first valid one. It reports whether it changed anything.
 func (i *Installer) Install() (bool, error) {
 	copied, err := i.copyProgram()
 	if err != nil {
@@ -69,8 +69,8 @@ func (i *Installer) Install() (bool, error) {
 	return copied || configured, err
 }
 
-// copyProgram replaces the program in one step: a runtime that starts it meets the old
-// one or the new one.
+// copyProgram replaces the program atomically: a runtime that starts it gets either the
+// old or the new one.
 func (i *Installer) copyProgram() (bool, error) {
 	data, err := os.ReadFile(i.Program)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -86,7 +86,7 @@ func (i *Installer) copyProgram() (bool, error) {
 			return false, nil
 		}
 	}
-	if err := os.MkdirAll(i.BinDir, 0o755); err != nil { //nolint:gosec // as runtimes make it
+	if err := os.MkdirAll(i.BinDir, 0o755); err != nil { //nolint:gosec // like runtimes create it
 		return false, err
 	}
 	return true, replace(path, data, 0o755, nil)
@@ -111,7 +111,7 @@ func (i *Installer) configure() (bool, error) {
 	for _, name := range names {
 		changed, err := i.addTo(filepath.Join(i.ConfDir, name), entry)
 		if errors.Is(err, errNotUnderstood) {
-			// The runtime passes over it too.
+			// The runtime also skips it.
 			skipped = append(skipped, fmt.Errorf("%s: %w", name, err))
 			continue
 		}
@@ -157,7 +157,7 @@ func (i *Installer) addTo(path string, entry json.RawMessage) (bool, error) {
 		}
 		return true, replace(path, changed, info.Mode().Perm(), info)
 	}
-	// The new file comes first: in between, the runtime uses the old one.
+	// Create the new file first: in the meantime, the runtime uses the old one.
 	asList, err := listOf(data)
 	if err != nil {
 		return false, err
@@ -171,13 +171,13 @@ func (i *Installer) addTo(path string, entry json.RawMessage) (bool, error) {
 	return true, os.Rename(path, path+saved)
 }
 
-// listPath is where the list goes that is made of a single plugin's configuration.
+// listPath returns the path of the list that replaces a single-plugin configuration.
 func listPath(path string) string {
 	return strings.TrimSuffix(path, filepath.Ext(path)) + ".conflist"
 }
 
-// Uninstall takes the plugin out of all configurations and removes the program. A
-// configuration that was made a list becomes what it was.
+// Uninstall removes the plugin from all configurations and removes the program. It
+// restores a configuration that was converted to a list.
 func (i *Installer) Uninstall() error {
 	names, err := configurations(i.ConfDir)
 	if err != nil {
@@ -190,7 +190,7 @@ func (i *Installer) Uninstall() error {
 		}
 	}
 	if len(errs) > 0 {
-		// A configuration that names a program that is not there would stop all pods.
+		// A configuration that names a missing program would block all pods.
 		return errors.Join(errs...)
 	}
 	if err := os.Remove(filepath.Join(i.BinDir, plugin.Type)); err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -220,7 +220,7 @@ func (i *Installer) removeFrom(path string) error {
 	return replace(path, changed, info.Mode().Perm(), info)
 }
 
-// single returns the saved configuration of which a list was made, if the list has
+// single returns the saved configuration from which a list was made, if the list contains
 // nothing else.
 func single(path string, without []byte) (string, bool) {
 	for _, ext := range []string{".conf", ".json"} {
@@ -246,7 +246,7 @@ func read(path string) ([]byte, fs.FileInfo, error) {
 	return data, info, err
 }
 
-// replace writes a file in one step, with the owner of another. A link is followed.
+// replace replaces a file atomically, and preserves the given owner. It follows a link.
 func replace(path string, data []byte, mode fs.FileMode, owner fs.FileInfo) error {
 	if target, err := filepath.EvalSymlinks(path); err == nil {
 		path = target
@@ -255,12 +255,12 @@ func replace(path string, data []byte, mode fs.FileMode, owner fs.FileInfo) erro
 	if err != nil {
 		return err
 	}
-	defer f.Cleanup() //nolint:errcheck // the first error says more
+	defer f.Cleanup() //nolint:errcheck // the first error is more informative
 	if _, err := f.Write(data); err != nil {
 		return err
 	}
 	if owner != nil {
-		// Root's own files do not need the right to give files away.
+		// Files owned by root do not require the capability to change owners.
 		if s, ok := owner.Sys().(*syscall.Stat_t); ok && (int(s.Uid) != os.Geteuid() || int(s.Gid) != os.Getegid()) {
 			if err := f.Chown(int(s.Uid), int(s.Gid)); err != nil {
 				return err
@@ -270,9 +270,9 @@ func replace(path string, data []byte, mode fs.FileMode, owner fs.FileInfo) erro
 	return f.CloseAtomicallyReplace()
 }
 
-// Run installs the plugin and restores it whenever somebody removes it, until the
-// context ends. Then it stays installed: a node program that is replaced must not
-// change how pods start.
+// Run installs the plugin and restores it whenever it is removed, until the context ends.
+// The plugin then stays installed: replacing a node program must not change how pods
+// start.
 func (i *Installer) Run(ctx context.Context) error {
 	watcher, err := fsnotify.NewWatcher()
 	if err != nil {
@@ -284,7 +284,7 @@ func (i *Installer) Run(ctx context.Context) error {
 	last := ""
 	for {
 		for _, directory := range []string{i.ConfDir, i.BinDir} {
-			// One that is not there yet is looked for at the next tick.
+			// A directory that does not exist yet is checked again at the next tick.
 			if err := watcher.Add(directory); err != nil {
 				klog.FromContext(ctx).V(2).Info("Cannot watch a directory yet", "directory", directory, "reason", err)
 			}

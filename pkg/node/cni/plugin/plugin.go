@@ -33,9 +33,10 @@ import (
 const Type = "epic-cni"
 
 const (
-	// DefaultPrefix begins the names of the namespaces that may have proxies.
+	// DefaultPrefix is the prefix of namespaces that may contain proxies.
 	DefaultPrefix = "epic-"
-	// DefaultTimeout bounds a request to the node program. A kubelet stops waiting after minutes.
+	// DefaultTimeout limits a request to the node program. A kubelet only gives up after
+	// minutes.
 	DefaultTimeout = 20 * time.Second
 )
 
@@ -44,22 +45,22 @@ type Config struct {
 	CNIVersion string `json:"cniVersion,omitempty"`
 	Name       string `json:"name,omitempty"`
 	Type       string `json:"type"`
-	// Socket is that of the node program.
+	// Socket is the socket of the node program.
 	Socket string `json:"socket,omitempty"`
-	// NamespacePrefix begins the names of the namespaces that may have proxies.
+	// NamespacePrefix is the prefix of namespaces that may contain proxies.
 	NamespacePrefix string `json:"namespacePrefix,omitempty"`
-	// IgnoreNamespaces have that prefix and no proxies: those of EPIC's own programs,
-	// which have to start without the node program.
+	// IgnoreNamespaces are namespaces with that prefix and no proxies: those of EPIC's
+	// own programs, which must start without the node program.
 	IgnoreNamespaces []string `json:"ignoreNamespaces,omitempty"`
-	// TimeoutSeconds bounds a request to the node program.
+	// TimeoutSeconds limits a request to the node program.
 	TimeoutSeconds int `json:"timeoutSeconds,omitempty"`
 
 	PrevResult json.RawMessage      `json:"prevResult,omitempty"`
 	Valid      []types.GCAttachment `json:"cni.dev/valid-attachments,omitempty"`
 }
 
-// Main runs the plugin as the runtime starts it, by the environment and standard
-// input, and returns the exit code.
+// Main runs the plugin as started by the runtime, with input from the environment and
+// standard input, and returns the exit code.
 func Main() int {
 	p := &plugin{out: os.Stdout}
 	err := skel.PluginMainFuncsWithError(skel.CNIFuncs{
@@ -76,7 +77,7 @@ func Main() int {
 
 type plugin struct{ out io.Writer }
 
-// call is one command.
+// call is one invocation.
 type call struct {
 	Config
 	args    *skel.CmdArgs
@@ -85,8 +86,8 @@ type call struct {
 	worker  podnet.Worker
 }
 
-// parse reads the configuration and whose pod it is. It returns false for pods that
-// can be no proxies.
+// parse reads the configuration and the pod's identity. It returns false for pods that
+// can't be proxies.
 func parse(args *skel.CmdArgs) (*call, bool, error) {
 	c := &call{args: args, worker: podnet.Worker{Host: netns.None()}}
 	if err := json.Unmarshal(args.StdinData, &c.Config); err != nil {
@@ -122,7 +123,7 @@ func parse(args *skel.CmdArgs) (*call, bool, error) {
 	return c, strings.HasPrefix(ns, c.NamespacePrefix) && !slices.Contains(c.IgnoreNamespaces, ns), nil
 }
 
-// fail turns an error into one of the CNI specification.
+// fail converts an error to one of the CNI specification.
 func fail(err error) error {
 	if err == nil {
 		return nil
@@ -176,13 +177,13 @@ func (p *plugin) add(args *skel.CmdArgs) error {
 	return types.PrintResult(result, c.CNIVersion)
 }
 
-// passThrough prints the result of the plugin before, byte by byte.
+// passThrough prints the result of the previous plugin, byte for byte.
 func (p *plugin) passThrough(c *call) error {
 	_, err := p.out.Write(c.PrevResult)
 	return err
 }
 
-// result adds what was made to the result of the plugin before.
+// result adds the created interfaces to the result of the previous plugin.
 func (c *call) result(plan *wire.Plan) (types.Result, error) {
 	conf := &types.PluginConf{}
 	if err := json.Unmarshal(c.args.StdinData, conf); err != nil {
@@ -209,8 +210,8 @@ func (c *call) result(plan *wire.Plan) (types.Result, error) {
 	return result, nil
 }
 
-// takeDown tells the node program, so it repairs nothing, and removes what
-// there is whether that answers or not.
+// takeDown informs the node program, so it does not repair the attachment, and removes
+// everything regardless of its response.
 func (c *call) takeDown(ctx context.Context) error {
 	short := c.client
 	short.Timeout = min(short.Timeout, 3*time.Second)
@@ -221,8 +222,8 @@ func (c *call) takeDown(ctx context.Context) error {
 	return nil
 }
 
-// del succeeds whenever it can: the runtime repeats it until it does. What the node
-// program was not told, it finds out by itself.
+// del succeeds whenever possible: the runtime repeats it until it does. If the node
+// program is not informed, it detects the removal itself.
 func (p *plugin) del(args *skel.CmdArgs) error {
 	c, candidate, err := parse(args)
 	if err != nil {
@@ -249,8 +250,8 @@ func (p *plugin) check(args *skel.CmdArgs) error {
 	return fail(c.worker.Check(args.Netns, args.IfName, answer.Plan))
 }
 
-// gc removes attachments that the runtime no longer knows, whether the node
-// program runs or not.
+// gc removes attachments that the runtime no longer knows, whether the node program runs
+// or not.
 func (p *plugin) gc(args *skel.CmdArgs) error {
 	c, _, err := parse(args)
 	if err != nil {
@@ -268,8 +269,8 @@ func (p *plugin) gc(args *skel.CmdArgs) error {
 	return fail(errors.Join(told, err))
 }
 
-// status indicates that pods can be started. That is so without the node program too: only
-// proxies have to wait for it, and no node may be called unready for that.
+// status reports that pods can be started, even without the node program: only proxies
+// have to wait for it, and the node must not become unready for that.
 func (p *plugin) status(args *skel.CmdArgs) error {
 	_, _, err := parse(args)
 	return err

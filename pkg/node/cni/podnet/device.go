@@ -20,8 +20,8 @@ import (
 // ethtoolSetGRO is ETHTOOL_SGRO of linux/ethtool.h.
 const ethtoolSetGRO = 0x2c
 
-// setGRO switches generic receive offload on. On a veth it joins the packets of a
-// stream again that were cut in the tunnel.
+// setGRO enables generic receive offload. On a veth, it merges packets of a stream that
+// were segmented for the tunnel.
 func setGRO(name string) error {
 	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
@@ -38,14 +38,14 @@ func setGRO(name string) error {
 	req.data = unsafe.Pointer(&value)                                                                         //nolint:gosec // the ioctl takes a structure with a pointer
 	_, _, errno := unix.Syscall(unix.SYS_IOCTL, uintptr(fd), unix.SIOCETHTOOL, uintptr(unsafe.Pointer(&req))) //nolint:gosec // see above
 	runtime.KeepAlive(&value)
-	// A kernel without GRO for this device is slower, and otherwise fine.
+	// Without GRO for this device, the kernel is slower but works.
 	if errno != 0 && !errors.Is(errno, unix.EOPNOTSUPP) {
 		return errno
 	}
 	return nil
 }
 
-// enableIPv6 lets an interface have IPv6 addresses where new ones may not.
+// enableIPv6 enables IPv6 on an interface, in case it is disabled for new ones.
 func enableIPv6(name string) error {
 	err := os.WriteFile(filepath.Join("/proc/sys/net/ipv6/conf", name, "disable_ipv6"), []byte("0"), 0o600)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -54,7 +54,7 @@ func enableIPv6(name string) error {
 	return err
 }
 
-// inNamespace runs f on a thread of its own in a network namespace.
+// inNamespace runs f on its own thread in a network namespace.
 func inNamespace(ns netns.NsHandle, f func() error) error {
 	if !ns.IsOpen() {
 		return f()

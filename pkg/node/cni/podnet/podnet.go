@@ -5,14 +5,14 @@
 //
 // # The pod's routes
 //
-// A proxy sends all packets through its public interface, because a tenant's pods may have
-// any address, including one that a pod of the gateway cluster has. Only the networks in
-// the plan (the cluster's Services and the node) stay on the first interface. The other
-// routes of the first interface move to a separate table, which is used for packets from
-// that interface's address, so probes, scrapes and other connections to the pod's cluster
-// address get their replies through the same interface. An address family in which the
-// proxy has no public address gets an unreachable default route, so nothing leaves another
-// way.
+// A proxy sends all packets through its public interface, because a tenant's pods may
+// have any address, including one that a pod of the gateway cluster has. Only the
+// networks in the plan (the cluster's Services and the node) stay on the first interface.
+// The other routes of the first interface move to a separate table, which is used for
+// packets from that interface's address, so probes, scrapes and other connections to the
+// pod's cluster address get their replies through the same interface. An address family
+// in which the proxy has no public address gets an unreachable default route, so no
+// packet can leave through another interface.
 package podnet
 
 import (
@@ -30,11 +30,11 @@ import (
 	"github.com/acnodal/epic/pkg/node/cni/wire"
 )
 
-// Worker does the work.
+// Worker creates and removes attachments.
 type Worker struct {
-	// Host is the namespace of the host's ends; netns.None() is the process's own.
+	// Host is the namespace of the host's ends; netns.None() is that of the process.
 	Host netns.NsHandle
-	// Fault, in tests, fails a step.
+	// Fault, in tests, makes a step fail.
 	Fault func(step string) error
 }
 
@@ -82,7 +82,8 @@ func (e *ends) close() {
 	_ = e.ns.Close()
 }
 
-// NetnsID returns what distinguishes a namespace from a later one with the same path.
+// NetnsID returns an identifier that distinguishes a namespace from a later one with the
+// same path.
 func NetnsID(path string) (string, error) {
 	var s unix.Stat_t
 	if err := unix.Stat(path, &s); err != nil {
@@ -91,9 +92,9 @@ func NetnsID(path string) (string, error) {
 	return fmt.Sprintf("%d:%d", s.Dev, s.Ino), nil
 }
 
-// Attach makes everything that the plan says, and returns the index of the host's
-// end. A complete attachment is left alone; an incomplete one is made
-// again. If it fails, nothing is left.
+// Attach creates everything in the plan, and returns the index of the host's end. It
+// leaves a complete attachment unchanged and recreates an incomplete one. If it fails, it
+// removes everything.
 func (w *Worker) Attach(path, first string, p *wire.Plan) (index int, err error) {
 	e, err := w.open(path)
 	if err != nil {
@@ -108,7 +109,7 @@ func (w *Worker) Attach(path, first string, p *wire.Plan) (index int, err error)
 			return old.Attrs().Index, nil
 		}
 	}
-	// Also what an attempt left that was killed half way.
+	// This includes leftovers of an attempt that was killed.
 	if err := w.undo(e, first, p.Host, p.Name); err != nil {
 		return 0, fmt.Errorf("remove leftovers of an earlier attempt: %w", err)
 	}
@@ -142,7 +143,7 @@ func bridge(h *netlink.Handle, name string) (netlink.Link, error) {
 	return link, nil
 }
 
-// MTU returns the MTU of a bridge in bytes, which is that of its proxies.
+// MTU returns the MTU of a bridge, and of its proxies, in bytes.
 func (w *Worker) MTU(name string) (int, error) {
 	h, err := netlink.NewHandleAt(w.Host, unix.NETLINK_ROUTE)
 	if err != nil {
@@ -218,10 +219,10 @@ func (w *Worker) configurePod(e *ends, first string, p *wire.Plan) error {
 	return nil
 }
 
-// undo takes everything away and gives the first interface its routes back.
+// undo removes everything and restores the routes of the first interface.
 func (w *Worker) undo(e *ends, first, hostEnd, podEnd string) error {
 	err := removeLink(e.host, hostEnd)
-	// The pod's end goes with it, unless the pair was torn apart.
+	// The pod's end is removed with it, unless the pair was separated.
 	if link, e2 := e.pod.LinkByName(podEnd); e2 == nil && link.Type() == "veth" {
 		if gone := waitGone(e.pod, podEnd); gone != nil {
 			err = errors.Join(err, gone)
@@ -237,8 +238,8 @@ func waitGone(h *netlink.Handle, name string) error {
 	return nil
 }
 
-// removeLink deletes a host's end. One that is gone is fine; one that is another's
-// is left alone.
+// removeLink deletes a host's end. It ignores one that does not exist or belongs to
+// somebody else.
 func removeLink(h *netlink.Handle, name string) error {
 	link, err := h.LinkByName(name)
 	var missing netlink.LinkNotFoundError
@@ -258,15 +259,15 @@ func removeLink(h *netlink.Handle, name string) error {
 }
 
 // ownEnd reports whether an interface with the name of a host's end is one. Without an
-// alias it is what a plugin left that was killed just then: the name is a hash that
-// nobody else makes.
+// alias, it was left by a plugin that was killed before it set the alias: the name is a
+// hash that nobody else uses.
 func ownEnd(link netlink.Link) bool {
 	_, own := wire.ParseAlias(link.Attrs().Alias)
 	return own || link.Attrs().Alias == ""
 }
 
-// Detach takes an attachment down, as far as it is there. The path may be empty, if
-// the pod's namespace is gone.
+// Detach removes an attachment or what is left of it. path may be empty if the pod's
+// namespace no longer exists.
 func (w *Worker) Detach(path string, a wire.Attachment) error {
 	if path != "" {
 		e, err := w.open(path)
@@ -288,7 +289,7 @@ func (w *Worker) Detach(path string, a wire.Attachment) error {
 }
 
 // Collect removes the host's ends of a network's attachments that are no longer valid,
-// and returns how many those were.
+// and returns how many it removed.
 func (w *Worker) Collect(network string, valid []wire.Attachment) (int, error) {
 	h, err := netlink.NewHandleAt(w.Host, unix.NETLINK_ROUTE)
 	if err != nil {
@@ -296,7 +297,7 @@ func (w *Worker) Collect(network string, valid []wire.Attachment) (int, error) {
 	}
 	defer h.Close()
 	links, err := h.LinkList()
-	// What an interrupted list lacks is left to the next collection.
+	// Ends missing from an interrupted list are left to the next collection.
 	if err != nil && !errors.Is(err, netlink.ErrDumpInterrupted) {
 		return 0, fmt.Errorf("list links: %w", err)
 	}
@@ -320,7 +321,7 @@ func (w *Worker) Collect(network string, valid []wire.Attachment) (int, error) {
 	return removed, errors.Join(errs...)
 }
 
-// Check describes what of an attachment is not as the plan has it.
+// Check returns an error that describes differences between an attachment and its plan.
 func (w *Worker) Check(path, first string, p *wire.Plan) error {
 	e, err := w.open(path)
 	if err != nil {

@@ -16,16 +16,16 @@ import (
 )
 
 const (
-	// protocol is the origin of the routes and rules that are made here.
+	// protocol is the origin of the routes and rules created here.
 	protocol = 233
-	// table has the routes of the first interface.
+	// table is the table for the routes of the first interface.
 	table = 6080
-	// priority of the rules that lead there.
+	// priority is the priority of the rules that select the table.
 	priority = 6080
 )
 
-// The gateways of a proxy. They stand for the bridge, to whose hardware address
-// permanent neighbor entries lead.
+// The gateways of a proxy. They represent the bridge; permanent neighbor entries map them
+// to its hardware address.
 var (
 	gateway4 = netip.MustParseAddr("169.254.1.1")
 	gateway6 = netip.MustParseAddr("fe80::1")
@@ -56,7 +56,7 @@ func everything(f int) *net.IPNet {
 	return &net.IPNet{IP: net.IPv6zero, Mask: net.CIDRMask(0, 128)}
 }
 
-// Single returns the network that has one address.
+// Single returns the network that contains one address.
 func Single(a netip.Addr) net.IPNet {
 	return net.IPNet{IP: a.AsSlice(), Mask: net.CIDRMask(a.BitLen(), a.BitLen())}
 }
@@ -70,7 +70,8 @@ func addAddresses(h *netlink.Handle, link netlink.Link, p *wire.Plan) error {
 	for _, a := range p.Addresses {
 		addr := &netlink.Addr{IPNet: single(a)}
 		if a.Is6() {
-			// Nobody else on the bridge could be heard: no detection of duplicates.
+			// Disable duplicate address detection: nobody else on the bridge could be
+			// heard.
 			addr.Flags = unix.IFA_F_NODAD
 		}
 		if err := h.AddrReplace(link, addr); err != nil {
@@ -90,7 +91,7 @@ func addGateways(h *netlink.Handle, link netlink.Link, p *wire.Plan) error {
 	return nil
 }
 
-// firstInterface returns the link, or nil if the pod has none of that name.
+// firstInterface returns the link, or nil if the pod has no interface with that name.
 func firstInterface(h *netlink.Handle, name string) (netlink.Link, error) {
 	link, err := h.LinkByName(name)
 	var missing netlink.LinkNotFoundError
@@ -100,8 +101,8 @@ func firstInterface(h *netlink.Handle, name string) (netlink.Link, error) {
 	return link, err
 }
 
-// clusterRoutes returns the routes of the first interface in a table. What only
-// concerns the link itself stays where it is.
+// clusterRoutes returns the routes of the first interface in a table, except those that
+// only concern the link itself.
 func clusterRoutes(h *netlink.Handle, f int, link netlink.Link, in int) ([]netlink.Route, error) {
 	list, err := h.RouteListFiltered(f, &netlink.Route{LinkIndex: link.Attrs().Index, Table: in}, netlink.RT_FILTER_OIF|netlink.RT_FILTER_TABLE)
 	if err != nil {
@@ -123,8 +124,8 @@ func isDefault(r netlink.Route) bool {
 	return ones == 0
 }
 
-// moveRoutes moves the routes of the first interface to their own table, and leaves
-// what the plan keeps.
+// moveRoutes moves the routes of the first interface to their own table, except those
+// that the plan keeps.
 func moveRoutes(h *netlink.Handle, first string, p *wire.Plan) error {
 	link, err := firstInterface(h, first)
 	if err != nil || link == nil {
@@ -182,7 +183,7 @@ func moveRoute(h *netlink.Handle, r netlink.Route) error {
 		moved.Dst = everything(r.Family)
 	}
 	if moved.Gw != nil {
-		// The route to the gateway itself moves too.
+		// The route to the gateway itself also moves.
 		moved.Flags |= int(netlink.FLAG_ONLINK)
 	}
 	if err := h.RouteReplace(&moved); err != nil {
@@ -207,7 +208,7 @@ func addRule(h *netlink.Handle, f int, ip net.IP) error {
 	return nil
 }
 
-// addDefaults leads everything else to the public interface, or nowhere.
+// addDefaults routes everything else to the public interface, or makes it unreachable.
 func addDefaults(h *netlink.Handle, link netlink.Link, first string, p *wire.Plan) error {
 	public := map[int]netip.Addr{}
 	for _, a := range p.Addresses {
@@ -216,7 +217,8 @@ func addDefaults(h *netlink.Handle, link netlink.Link, first string, p *wire.Pla
 	for _, f := range families {
 		r := netlink.Route{Dst: everything(f), Family: f, Protocol: protocol}
 		if f == netlink.FAMILY_V6 {
-			// Before what a router's advertisement may add on the first interface.
+			// Take precedence over routes that a router advertisement may add on the
+			// first interface.
 			r.Priority = 1
 		}
 		if a, ok := public[f]; ok {
@@ -227,7 +229,7 @@ func addDefaults(h *netlink.Handle, link netlink.Link, first string, p *wire.Pla
 				return err
 			}
 			if eth == nil {
-				continue // there is no other way that a packet could take
+				continue // packets have no other route anyway
 			}
 			routes, err := clusterRoutes(h, f, eth, table)
 			if err != nil {
@@ -245,7 +247,7 @@ func addDefaults(h *netlink.Handle, link netlink.Link, first string, p *wire.Pla
 	return nil
 }
 
-// restoreRoutes makes the pod's routes be as they were.
+// restoreRoutes restores the pod's original routes.
 func restoreRoutes(h *netlink.Handle, first string) error {
 	var errs []error
 	for _, f := range families {
@@ -262,7 +264,7 @@ func restoreRoutes(h *netlink.Handle, first string) error {
 			errs = append(errs, err)
 			continue
 		}
-		// Routes to gateways come before those that need them.
+		// Restore routes to gateways before the routes that need them.
 		slices.SortStableFunc(moved, func(a, b netlink.Route) int { return len(a.Gw) - len(b.Gw) })
 		for _, r := range moved {
 			errs = append(errs, restoreRoute(h, r))
@@ -280,7 +282,7 @@ func restoreRoute(h *netlink.Handle, r netlink.Route) error {
 	back.Flags &^= int(netlink.FLAG_ONLINK)
 	err := h.RouteReplace(&back)
 	if err != nil {
-		// Its gateway could not be reached by a route before either.
+		// Its gateway was not reachable by a route before either.
 		back.Flags |= int(netlink.FLAG_ONLINK)
 		err = h.RouteReplace(&back)
 	}
@@ -327,7 +329,7 @@ func removeRules(h *netlink.Handle, f int) error {
 	return errors.Join(errs...)
 }
 
-// checkPod describes what of the pod's addresses and routes is missing.
+// checkPod returns an error that describes missing addresses and routes of the pod.
 func checkPod(h *netlink.Handle, link netlink.Link, first string, p *wire.Plan) error {
 	addrs, err := h.AddrList(link, netlink.FAMILY_ALL)
 	if err != nil {

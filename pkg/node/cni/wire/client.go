@@ -14,16 +14,16 @@ import (
 	"time"
 )
 
-// Client asks the node program.
+// Client is a client of the node program.
 type Client struct {
 	// Socket is the path of its socket.
 	Socket string
-	// Timeout bounds one request.
+	// Timeout limits one request.
 	Timeout time.Duration
 }
 
-// Call sends one request and reads its answer. Every failure to reach the node
-// program may go away, and says so.
+// Call sends one request and reads its response. Failures to reach the node program are
+// marked as temporary.
 func (c Client) Call(ctx context.Context, path string, in, out any) error {
 	ctx, cancel := context.WithTimeout(ctx, c.Timeout)
 	defer cancel()
@@ -31,7 +31,7 @@ func (c Client) Call(ctx context.Context, path string, in, out any) error {
 	if err != nil {
 		return err
 	}
-	// The host's name means nothing.
+	// The host name is ignored.
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://epic-node"+path, bytes.NewReader(body))
 	if err != nil {
 		return err

@@ -15,7 +15,7 @@ import (
 	"strings"
 )
 
-// DefaultSocket is where the node program listens, for root only.
+// DefaultSocket is the socket of the node program, for root only.
 const DefaultSocket = "/run/epic/cni.sock"
 
 // Paths of the requests. The number is the version of the messages.
@@ -27,10 +27,10 @@ const (
 	PathGC       = "/v1/gc"
 )
 
-// MaxBody bounds a message, in bytes. A list of valid attachments is the longest.
+// MaxBody limits a message, in bytes. The longest is a list of valid attachments.
 const MaxBody = 4 << 20
 
-// Attachment names one attachment of a container to the network.
+// Attachment identifies one attachment of a container to the network.
 type Attachment struct {
 	// Network is the name of the network configuration.
 	Network string `json:"network"`
@@ -41,25 +41,25 @@ type Attachment struct {
 	Interface string `json:"interface"`
 }
 
-// Request asks about an attachment.
+// Request is a request about an attachment.
 type Request struct {
 	Attachment
 	// Netns is the path of the pod's network namespace.
 	Netns string `json:"netns,omitempty"`
-	// PodNamespace, PodName and PodUID are those that Kubernetes gave. An old
-	// runtime does not tell the UID.
+	// PodNamespace, PodName and PodUID are set by Kubernetes. Old runtimes do not pass
+	// the UID.
 	PodNamespace string `json:"podNamespace,omitempty"`
 	PodName      string `json:"podName,omitempty"`
 	PodUID       string `json:"podUID,omitempty"`
-	// HostIndex, in PathAttached, is the index of the host's end that was made, and
-	// NetnsID the identity of the namespace.
+	// HostIndex, in PathAttached, is the index of the created host's end, and NetnsID the
+	// identity of the namespace.
 	HostIndex int    `json:"hostIndex,omitempty"`
 	NetnsID   string `json:"netnsID,omitempty"`
-	// Plan, in PathAttached, is what was carried out.
+	// Plan, in PathAttached, is the plan that was applied.
 	Plan *Plan `json:"plan,omitempty"`
 }
 
-// Answer describes what to do.
+// Answer is the response with the plan.
 type Answer struct {
 	// Plan is absent if the pod is not a proxy.
 	Plan *Plan `json:"plan,omitempty"`
@@ -71,7 +71,7 @@ type GC struct {
 	Valid   []Attachment `json:"valid"`
 }
 
-// RefusalError is the body of every answer that is not 200.
+// RefusalError is the body of every response with a status other than 200.
 type RefusalError struct {
 	Message string `json:"message"`
 	// Retry indicates that the same request may succeed later.
@@ -81,20 +81,20 @@ type RefusalError struct {
 // Error returns the message.
 func (f *RefusalError) Error() string { return f.Message }
 
-// Retryable reports whether an error is one that may go away.
+// Retryable reports whether an error may be temporary.
 func Retryable(err error) bool {
 	var f *RefusalError
 	return errors.As(err, &f) && f.Retry
 }
 
-// Again returns a failure that may go away.
+// Again returns a temporary error.
 func Again(format string, args ...any) error {
 	return &RefusalError{Message: fmt.Sprintf(format, args...), Retry: true}
 }
 
-// Plan is everything that has to be made for one proxy's pod.
+// Plan describes everything to create for one proxy's pod.
 type Plan struct {
-	// Kind, Namespace and Owner name the object that the proxy runs for; Pod and
+	// Kind, Namespace and Owner identify the object that the proxy runs for; Pod and
 	// PodUID its pod.
 	Kind      string `json:"kind"`
 	Namespace string `json:"namespace"`
@@ -102,33 +102,31 @@ type Plan struct {
 	Pod       string `json:"pod"`
 	PodUID    string `json:"podUID"`
 
-	// Host is the name of the host's end, Alias its alias, by which what belongs to
-	// EPIC is known.
+	// Host is the name of the host's end, and Alias its alias, which marks it as EPIC's.
 	Host    string           `json:"host"`
 	HostMAC net.HardwareAddr `json:"hostMAC"`
 	Alias   string           `json:"alias"`
-	// Bridge is the bridge to which the host's end goes.
+	// Bridge is the bridge of the host's end.
 	Bridge    string           `json:"bridge"`
 	BridgeMAC net.HardwareAddr `json:"bridgeMAC"`
 
 	// Name is the name of the pod's end.
 	Name string           `json:"name"`
 	MAC  net.HardwareAddr `json:"mac"`
-	// MTU is in bytes, of both ends.
+	// MTU is the MTU of both ends, in bytes.
 	MTU int `json:"mtu"`
-	// Addresses are the public and the alternate address, one of each family at
-	// most.
+	// Addresses are the public and the alternate address, at most one of each family.
 	Addresses []netip.Addr `json:"addresses"`
-	// Keep is what the pod reaches by its first interface: the cluster's services
-	// and the node.
+	// Keep lists the networks that the pod reaches by its first interface: the cluster's
+	// services and the node.
 	Keep []netip.Prefix `json:"keep"`
 }
 
-// aliasMark begins the alias of every host's end.
+// aliasMark is the prefix of the alias of every host's end.
 const aliasMark = "epic-node proxy "
 
 // HostName returns the name of the host's end of an attachment: 15 characters, the
-// most that Linux takes.
+// maximum in Linux.
 func (a Attachment) HostName() string {
 	sum := sha256.Sum256([]byte(a.Container + "\x00" + a.Interface))
 	return "epic" + hex.EncodeToString(sum[:])[:11]
@@ -139,7 +137,7 @@ func (a Attachment) Alias() string {
 	return aliasMark + a.Network + " " + a.Container + " " + a.Interface
 }
 
-// ParseAlias is the inverse of Alias. It says false of an alias that is another's.
+// ParseAlias is the inverse of Alias. It returns false for an alias of another program.
 func ParseAlias(alias string) (Attachment, bool) {
 	rest, found := strings.CutPrefix(alias, aliasMark)
 	if !found {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package fakeplane is a data plane in memory, for tests of what programs one. It
+// Package fakeplane is an in-memory data plane for tests of code that programs one. It
 // carries no packets.
 package fakeplane
 
@@ -17,7 +17,7 @@ import (
 	"github.com/acnodal/epic/pkg/dataplane"
 )
 
-// Plane has what was put and not deleted.
+// Plane holds everything that was put and not deleted.
 type Plane struct {
 	mu       sync.Mutex
 	tunnels  map[uint32]dataplane.Tunnel
@@ -27,14 +27,14 @@ type Plane struct {
 	openings map[dataplane.Opening]bool
 	directs  map[dataplane.Direct]bool
 	attached map[int]string
-	// Repairs is how often Repair was called.
+	// repairs counts the calls of Repair.
 	repairs int
 	// fail reports whether a call fails; it may be nil.
 	fail func(call string) error
 	log  []string
 }
 
-// New returns an empty one.
+// New returns an empty Plane.
 func New() *Plane {
 	return &Plane{
 		tunnels: map[uint32]dataplane.Tunnel{}, cookies: map[uint32]dataplane.Cookies{}, services: map[string]dataplane.Service{},
@@ -43,14 +43,14 @@ func New() *Plane {
 	}
 }
 
-// FailWith sets what decides which calls fail.
+// FailWith sets a function that decides which calls fail.
 func (p *Plane) FailWith(fail func(call string) error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.fail = fail
 }
 
-// Log returns the calls so far and forgets them.
+// Log returns the calls since the last Log.
 func (p *Plane) Log() []string {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -59,7 +59,7 @@ func (p *Plane) Log() []string {
 	return log
 }
 
-// Repairs returns how often Repair was called.
+// Repairs returns the number of calls of Repair.
 func (p *Plane) Repairs() int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -92,7 +92,7 @@ func (p *Plane) Proxies() dataplane.Proxies { return proxies{p} }
 // Underlay returns its underlay.
 func (p *Plane) Underlay() dataplane.Underlay { return underlay{p} }
 
-// Observer returns what it shows: nothing ever passes.
+// Observer returns an observer that never sees a packet.
 func (p *Plane) Observer() dataplane.Observer { return observer{} }
 
 // Repair implements dataplane.Repairer.

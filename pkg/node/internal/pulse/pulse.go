@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package pulse reports when a loop that keeps something equal to what is wanted has
-// its next turn. It does no work of its own.
+// Package pulse schedules the passes of a reconciliation loop. It does no work of its
+// own.
 package pulse
 
 import (
@@ -9,21 +9,21 @@ import (
 	"time"
 )
 
-// Cause is why a turn comes.
+// Cause is the cause of a pass.
 type Cause int
 
-// The causes.
+// Values of Cause.
 const (
-	// Ended means that the context has ended: there are no more turns.
+	// Ended means that the context has ended: there are no more passes.
 	Ended Cause = iota
-	// Tick means that it is time to look again.
+	// Tick means that the regular interval has passed.
 	Tick
 	// Kick means that something changed.
 	Kick
 )
 
-// Next waits for the next turn. A kick waits for settle, so changes that come
-// together are one turn.
+// Next waits for the next pass. A kick waits for settle, so changes in quick succession
+// share one pass.
 func Next(ctx context.Context, tick <-chan time.Time, kick <-chan struct{}, settle time.Duration) Cause {
 	select {
 	case <-ctx.Done():

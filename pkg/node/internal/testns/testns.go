@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package testns makes network namespaces for tests, and removes them. Only tests
-// use it.
+// Package testns creates network namespaces for tests, and removes them. Only tests use
+// it.
 package testns
 
 import (
@@ -22,8 +22,8 @@ import (
 
 var counter atomic.Int64
 
-// Need skips a test that may not make namespaces, or fails it where none may be
-// skipped.
+// Need skips a test that is not permitted to create namespaces, or fails it if skipping
+// is not allowed.
 func Need(t testing.TB) {
 	t.Helper()
 	var err error
@@ -35,7 +35,7 @@ func Need(t testing.TB) {
 
 // NS is a network namespace.
 type NS struct {
-	// Name is its name under /run/netns, and Path the whole path.
+	// Name is its name under /run/netns, and Path the full path.
 	Name, Path string
 	Handle     netns.NsHandle
 	// Net changes and reads it.
@@ -48,8 +48,8 @@ type NS struct {
 // Delete removes the namespace before the test ends.
 func (n *NS) Delete() { n.delete() }
 
-// New makes a namespace, with its loopback interface up, that lives as long as the
-// test.
+// New creates a namespace with its loopback interface up, and removes it at the end of
+// the test.
 func New(t testing.TB) *NS {
 	t.Helper()
 	Need(t)
@@ -73,7 +73,7 @@ func New(t testing.TB) *NS {
 		t.Fatal(err)
 	}
 	t.Cleanup(n.Net.Close)
-	// Addresses that are tentative for a second would make every test wait.
+	// Tentative addresses would delay every test by a second.
 	n.Sysctl("net/ipv6/conf/default/accept_dad", "0")
 	n.Sysctl("net/ipv6/conf/all/accept_dad", "0")
 	lo, err := n.Net.LinkByName("lo")
@@ -86,8 +86,7 @@ func New(t testing.TB) *NS {
 	return n
 }
 
-// Do runs f on a thread that is in the namespace. f must not start goroutines that
-// count on it.
+// Do runs f on a thread in the namespace. f must not start goroutines that rely on it.
 func (n *NS) Do(f func() error) error {
 	return ownthread.Run(func() error {
 		if err := netns.Set(n.Handle); err != nil {
@@ -97,7 +96,7 @@ func (n *NS) Do(f func() error) error {
 	})
 }
 
-// Veth joins two namespaces by a pair of interfaces, which are up.
+// Veth connects two namespaces by a pair of interfaces, which are up.
 func Veth(t testing.TB, a *NS, nameA string, b *NS, nameB string) (endA, endB netlink.Link) {
 	t.Helper()
 	pair := netlink.NewVeth(netlink.LinkAttrs{Name: nameA, TxQLen: -1})
@@ -123,7 +122,7 @@ func up(t testing.TB, n *NS, name string) netlink.Link {
 	return link
 }
 
-// Address gives an interface an address in CIDR form.
+// Address adds an address in CIDR form to an interface.
 func (n *NS) Address(link netlink.Link, cidr string) {
 	n.t.Helper()
 	addr, err := netlink.ParseAddr(cidr)
@@ -137,7 +136,7 @@ func (n *NS) Address(link netlink.Link, cidr string) {
 	}
 }
 
-// Route adds a route by a gateway, or by an interface if that is empty.
+// Route adds a route by a gateway, or by an interface if gateway is empty.
 func (n *NS) Route(link netlink.Link, dst, gateway string) {
 	n.t.Helper()
 	r := &netlink.Route{LinkIndex: link.Attrs().Index}

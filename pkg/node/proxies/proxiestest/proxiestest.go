@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package proxiestest has what the tests of sources of proxies share.
+// Package proxiestest contains helpers for tests of proxies.Source implementations.
 package proxiestest
 
 import (
@@ -27,7 +27,7 @@ func Follow(t *testing.T, s proxies.Source) <-chan []proxies.Interface {
 	return lists
 }
 
-// Until waits for a list that is as wanted.
+// Until waits for a list with the wanted content.
 func Until(t *testing.T, what string, lists <-chan []proxies.Interface, want func([]proxies.Interface) bool) {
 	t.Helper()
 	timeout := time.After(5 * time.Second)
