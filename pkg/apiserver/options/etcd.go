@@ -22,6 +22,7 @@ import (
 	genericapiserver "k8s.io/apiserver/pkg/server"
 	genericoptions "k8s.io/apiserver/pkg/server/options"
 	serverstorage "k8s.io/apiserver/pkg/server/storage"
+	etcd3metrics "k8s.io/apiserver/pkg/storage/etcd3/metrics"
 	"k8s.io/apiserver/pkg/storage/storagebackend"
 
 	"github.com/acnodal/epic/pkg/apis/epic/scheme"
@@ -251,6 +252,7 @@ func (o *EtcdOptions) ApplyTo(c *genericapiserver.Config) error {
 	if err := o.ApplyWithStorageFactoryTo(factory, c); err != nil {
 		return fmt.Errorf("storage: %w", err)
 	}
+	etcd3metrics.SetStorageMonitorGetter(newStorageMonitor(storageConfig, c.DrainedNotify()))
 	return nil
 }
 

@@ -16,6 +16,8 @@ import (
 	"k8s.io/apiserver/pkg/storage/etcd3"
 	"k8s.io/apiserver/pkg/storage/storagebackend"
 	"k8s.io/utils/clock"
+
+	"github.com/acnodal/epic/pkg/scrape"
 )
 
 // closeTimeout limits how long a shutdown waits for reserved numbers to be returned.
@@ -41,6 +43,8 @@ type Backend struct {
 	restored  atomic.Pointer[restored]
 	compactor etcd3.Compactor
 	stop      func()
+	// poolUse is the use of pools as scrapes see it.
+	poolUse *scrape.Value[[]PoolUse]
 
 	mu    sync.RWMutex
 	kinds map[string]*kind
@@ -100,6 +104,7 @@ func newBackend(client *kubernetes.Client, prefix string) *Backend {
 		clock: clock.RealClock{}, parents: newParentCache(parentsBytes), slots: newSlotMemory(),
 	}
 	b.allocator = newAllocator(b)
+	b.poolUse = scrape.NewValue(b.PoolUse)
 	client.Kubernetes = &txnClient{Interface: client.Kubernetes, b: b}
 	return b
 }

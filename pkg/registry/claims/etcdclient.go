@@ -18,6 +18,7 @@ import (
 	"go.opentelemetry.io/contrib/instrumentation/google.golang.org/grpc/otelgrpc"
 	"go.uber.org/zap"
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/backoff"
 	"k8s.io/apiserver/pkg/storage/etcd3"
 	"k8s.io/apiserver/pkg/storage/storagebackend"
 	"k8s.io/component-base/metrics/legacyregistry"
@@ -28,6 +29,13 @@ const (
 	// A dead etcd member is detected after at most the sum of both.
 	keepAliveTime    = 30 * time.Second
 	keepAliveTimeout = 10 * time.Second
+
+	// maxReconnect bounds the wait between two attempts to connect to an etcd member. By
+	// default it grows to two minutes while etcd is down, and the API stays down for as
+	// long once etcd is back.
+	maxReconnect = 2 * time.Second
+	// connectTimeout is how long one attempt may take.
+	connectTimeout = 20 * time.Second
 
 	// Maximum size of a response of etcd; etcd's own limit for requests is smaller.
 	maxReceive = 1 << 30
@@ -73,7 +81,10 @@ func newEtcdClient(ctx context.Context, t storagebackend.TransportConfig) (*kube
 	if t.TracerProvider != nil {
 		traces = append(traces, otelgrpc.WithTracerProvider(t.TracerProvider))
 	}
+	reconnect := grpc.ConnectParams{Backoff: backoff.DefaultConfig, MinConnectTimeout: connectTimeout}
+	reconnect.Backoff.MaxDelay = maxReconnect
 	cfg.DialOptions = []grpc.DialOption{
+		grpc.WithConnectParams(reconnect),
 		grpc.WithChainUnaryInterceptor(m.UnaryClientInterceptor()),
 		grpc.WithChainStreamInterceptor(m.StreamClientInterceptor()),
 		grpc.WithStatsHandler(otelgrpc.NewClientHandler(traces...)),

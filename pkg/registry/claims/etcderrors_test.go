@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -123,4 +124,41 @@ func TestEtcdInTrouble(t *testing.T) {
 	want("list without etcd", s.GetList(ctx, "/pods/", storage.ListOptions{Recursive: true, Predicate: storage.Everything}, newPodList()), http.StatusGatewayTimeout)
 	_, err = s.GetCurrentResourceVersion(ctx)
 	want("resource version without etcd", err, http.StatusGatewayTimeout)
+}
+
+// A server does not wait long to connect to an etcd that comes back, however long it was away.
+func TestReconnect(t *testing.T) {
+	if testing.Short() {
+		t.Skip("waits for 20 seconds; not with -short")
+	}
+	t.Parallel()
+	dir, err := os.MkdirTemp("", "etcd") //nolint:usetesting // a socket's path has to be short
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	e, endpoint, err := startEtcd(dir, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	client, err := newEtcdClient(t.Context(), storagebackend.TransportConfig{ServerList: []string{endpoint}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = client.Close() })
+	e.Close()
+	// By default, the wait would have grown to more than ten seconds.
+	time.Sleep(20 * time.Second)
+	if e, _, err = startEtcd(dir, nil); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(e.Close)
+	began := time.Now()
+	// One call gives up before the client connects.
+	for _, err = client.Client.Get(t.Context(), "a"); err != nil && time.Since(began) < time.Minute; {
+		_, err = client.Client.Get(t.Context(), "a")
+	}
+	if took := time.Since(began); took > 2*maxReconnect {
+		t.Errorf("the connection took %s", took)
+	}
 }

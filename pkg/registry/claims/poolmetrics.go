@@ -6,7 +6,6 @@ import (
 	"context"
 	"fmt"
 	"sync/atomic"
-	"time"
 
 	clientv3 "go.etcd.io/etcd/client/v3"
 	"k8s.io/component-base/metrics"
@@ -15,9 +14,6 @@ import (
 
 	"github.com/acnodal/epic/pkg/addresspool"
 )
-
-// scrapeTimeout limits how long a scrape waits for etcd.
-const scrapeTimeout = 2 * time.Second
 
 // PoolUse is the use of one pool.
 type PoolUse struct {
@@ -84,12 +80,10 @@ func (c *poolCollector) CollectWithStability(ch chan<- metrics.Metric) {
 	if b == nil {
 		return
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), scrapeTimeout)
-	defer cancel()
-	pools, err := b.PoolUse(ctx)
+	// While etcd does not answer, no address is assigned or released, so the last numbers hold.
+	pools, _, err := b.poolUse.Get()
 	if err != nil {
-		klog.FromContext(ctx).Error(err, "Could not count the addresses in use")
-		return
+		klog.Background().Error(err, "Could not count the addresses in use")
 	}
 	for _, p := range pools {
 		ch <- metrics.NewLazyConstMetric(poolSizeDesc, metrics.GaugeValue, float64(p.Size), p.Owner.Name, p.String())
