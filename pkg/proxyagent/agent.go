@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"log"
+	"math"
 	"net"
 	"net/http"
 	"os"
@@ -21,6 +22,7 @@ import (
 
 	discoveryv3 "github.com/envoyproxy/go-control-plane/envoy/service/discovery/v3"
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/keepalive"
 	"k8s.io/klog/v2"
 )
 
@@ -132,7 +134,10 @@ func (a *agent) serve(ctx context.Context, background *sync.WaitGroup) error {
 	if err != nil {
 		return err
 	}
-	g := grpc.NewServer(grpc.MaxRecvMsgSize(maxMessage), grpc.ReadBufferSize(8<<10), grpc.WriteBufferSize(8<<10))
+	g := grpc.NewServer(grpc.MaxRecvMsgSize(maxMessage), grpc.ReadBufferSize(8<<10), grpc.WriteBufferSize(8<<10),
+		// The kernel closes the connection of an Envoy that exits. One that hangs keeps its
+		// stream, so the operator sees that it does not answer.
+		grpc.KeepaliveParams(keepalive.ServerParameters{Time: math.MaxInt64}))
 	discoveryv3.RegisterAggregatedDiscoveryServiceServer(g, a.relay)
 	go func() { _ = g.Serve(xds) }()
 	background.Go(func() {

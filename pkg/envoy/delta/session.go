@@ -127,6 +127,15 @@ func (s *Session) Quiet() bool {
 	return true
 }
 
+// Unanswered returns since when the client has owed the answer to a response of a type,
+// or zero if it owes none.
+func (s *Session) Unanswered(t resource.Type) time.Time {
+	if out := s.types[t].out; out != nil {
+		return out.sent
+	}
+	return time.Time{}
+}
+
 // Held returns the version of a resource that the client last acknowledged and when, or
 // an empty version. The time is zero if the client already had it when it connected.
 func (s *Session) Held(k resource.Key) (version string, since time.Time) {

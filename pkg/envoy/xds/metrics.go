@@ -28,7 +28,11 @@ type meters struct {
 // metered holds the metrics of the servers for proxies.
 var metered = newMeters()
 
+// unacknowledged is how long pods have owed an answer.
+var unacknowledged = &unacknowledgedCollector{}
+
 func init() {
+	legacyregistry.CustomMustRegister(unacknowledged)
 	legacyregistry.MustRegister(metered.connectedPods, metered.envoys.gauge, metered.setToAcknowledged, metered.refusals, metered.bytesSent,
 		metered.resourcesSent, metered.requestsDelayed, metered.unidentified)
 	// Prometheus does not see an increase in the first value of a series.

@@ -4,6 +4,8 @@ package xds
 
 import (
 	"context"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -66,11 +68,13 @@ func NewServer(o Options) *Server {
 	if o.now == nil {
 		o.now = time.Now
 	}
-	m := metered
+	s := &Server{options: o, meters: metered, proxies: map[proxyidentity.Proxy]*proxy{}}
 	if o.Unmetered {
-		m = newMeters()
+		s.meters = newMeters()
+	} else {
+		unacknowledged.server.Store(s)
 	}
-	return &Server{options: o, meters: m, proxies: map[proxyidentity.Proxy]*proxy{}}
+	return s
 }
 
 // Register adds the service to a gRPC server.
@@ -98,6 +102,13 @@ func (s *Server) ensure(id proxyidentity.Proxy) *proxy {
 		s.proxies[id] = p
 	}
 	return p
+}
+
+// all returns all proxies that have state.
+func (s *Server) all() []*proxy {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return slices.Collect(maps.Values(s.proxies))
 }
 
 // drop removes a proxy without state.
