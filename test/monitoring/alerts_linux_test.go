@@ -28,6 +28,7 @@ var phases = [][]fault{
 		{"somebody writes to etcd", []string{"EpicClaimsDiffer", "EpicForeignClaimsReleased"}, foreignClaim},
 		{"the operator can't ask the kube-apiserver about proxies", []string{"EpicProxyCertificatesFail"}, noReviews},
 		{"Envoys are slow", []string{"EpicConfigurationSlow"}, slowEnvoy},
+		{"an Envoy hangs", []string{"EpicConfigurationStuck"}, hungEnvoy},
 		{"the gateway node does not reach the API", []string{"EpicNodeNotSynced"}, nodeCutOff},
 		{"the router's BGP daemon is down", []string{"EpicBGPSessionDown"}, routerDown},
 		{"the tenant's network is cut off", []string{"EpicTunnelsDown"}, clientCutOff},

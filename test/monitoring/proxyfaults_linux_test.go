@@ -137,6 +137,14 @@ func (s *site) ports(name string, ports ...int32) {
 	s.must(err)
 }
 
+// signalAll sends a signal to processes.
+func (s *site) signalAll(pids []int, signal unix.Signal) {
+	s.Helper()
+	for _, pid := range pids {
+		s.must(unix.Kill(pid, signal))
+	}
+}
+
 // slowEnvoy stops an Envoy for a while whenever its endpoints change.
 func slowEnvoy(s *site) (during, repair doing) {
 	s.Helper()
@@ -145,23 +153,35 @@ func slowEnvoy(s *site) (during, repair doing) {
 	p := s.proxy("slow")
 	envoys := s.envoys(&p)
 	number := int32(port)
-	signal := func(s *site, signal unix.Signal) {
-		s.Helper()
-		for _, pid := range envoys {
-			s.must(unix.Kill(pid, signal))
-		}
-	}
 	return func(s *site) {
 			s.Helper()
-			signal(s, unix.SIGSTOP)
+			s.signalAll(envoys, unix.SIGSTOP)
 			number++
 			s.endpoint("slow", world.NodeAddress, number)
 			time.Sleep(1500 * time.Millisecond)
-			signal(s, unix.SIGCONT)
+			s.signalAll(envoys, unix.SIGCONT)
 		}, func(s *site) {
 			s.Helper()
 			s.remove("slow")
 		}
+}
+
+// hungEnvoy stops an Envoy before its endpoints change, and continues it only to repair it.
+func hungEnvoy(s *site) (during, repair doing) {
+	s.Helper()
+	s.balancer("hangs", group)
+	s.programmed("hangs")
+	p := s.proxy("hangs")
+	envoys := s.envoys(&p)
+	s.signalAll(envoys, unix.SIGSTOP)
+	s.endpoint("hangs", world.NodeAddress, port+1)
+	return nil, func(s *site) {
+		s.Helper()
+		s.signalAll(envoys, unix.SIGCONT)
+		// Its answer clears the alert, and not its end.
+		s.quiet("the Envoy has answered", "EpicConfigurationStuck")
+		s.remove("hangs")
+	}
 }
 
 // portInUse has somebody else listen on a port of a proxy before Envoy does.
