@@ -11,14 +11,15 @@ import (
 )
 
 const (
-	// mostStreams is how many pages may wait for changes at once.
+	// mostStreams is the maximum number of pages that may wait for changes at the same
+	// time.
 	mostStreams = 64
-	// aliveEvery is how often a stream shows that the program still runs.
+	// aliveEvery is the interval at which a stream shows that the program still runs.
 	aliveEvery = 15 * time.Second
 )
 
-// serveEvents tells a page when there is something new: the number of problems, and
-// whether the API answers. The page then fetches itself.
+// serveEvents notifies a page of changes: the number of problems, and whether the API
+// responds. The page then reloads itself.
 func (p *pages) serveEvents(w http.ResponseWriter, r *http.Request) {
 	select {
 	case p.streams <- struct{}{}:

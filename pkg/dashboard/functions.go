@@ -15,7 +15,7 @@ import (
 	"github.com/acnodal/epic/pkg/overview"
 )
 
-// functions are those of the templates.
+// functions holds the functions of the templates.
 var functions = template.FuncMap{
 	"word":      stateWord,
 	"verdict":   verdictState,
@@ -37,7 +37,7 @@ var functions = template.FuncMap{
 	"int":       func(n int32) int { return int(n) },
 }
 
-// stateWord names a state.
+// stateWord returns the name of a state.
 func stateWord(s overview.State) string {
 	switch s {
 	case overview.Bad:
@@ -63,7 +63,7 @@ func verdictState(c overview.Check) overview.State {
 	return overview.Good
 }
 
-// kindWord names a kind.
+// kindWord returns the name of a kind.
 func kindWord(kind string) string {
 	switch kind {
 	case "LoadBalancer":
@@ -74,7 +74,7 @@ func kindWord(kind string) string {
 	return kind
 }
 
-// since is how long ago something was.
+// since formats how long ago a time was.
 func since(now, t metav1.Time) string {
 	if t.IsZero() {
 		return ""
@@ -82,12 +82,12 @@ func since(now, t metav1.Time) string {
 	return duration.HumanDuration(max(0, now.Sub(t.Time)))
 }
 
-// proxyPath is the path of a proxy's page below the base.
+// proxyPath returns the path of a proxy's page below the base.
 func proxyPath(namespace, kind, name string) string {
 	return "accounts/" + url.PathEscape(namespace) + "/" + strings.ToLower(kind) + "/" + url.PathEscape(name)
 }
 
-// faultPath is the path of the page that shows a fault's object, or nothing.
+// faultPath returns the path of the page that shows a fault's object, or "".
 func faultPath(f overview.Fault) string {
 	switch f.Kind {
 	case "LoadBalancer", "GWProxy":
@@ -111,7 +111,7 @@ func faultPath(f overview.Fault) string {
 	return ""
 }
 
-// many is a number with its noun.
+// many returns a number with its noun.
 func many(n int, one, many string) string {
 	if n == 1 {
 		return "1 " + one
@@ -119,7 +119,7 @@ func many(n int, one, many string) string {
 	return fmt.Sprintf("%d %s", n, many)
 }
 
-// rate is a number per second.
+// rate formats a number per second.
 func rate(perSecond float64) string {
 	switch {
 	case perSecond >= 100:
@@ -132,7 +132,7 @@ func rate(perSecond float64) string {
 	return "0"
 }
 
-// bytesRate is bytes per second, in decimal units.
+// bytesRate formats bytes per second, in decimal units.
 func bytesRate(perSecond float64) string {
 	units := []string{"B/s", "kB/s", "MB/s", "GB/s", "TB/s"}
 	i := 0
@@ -142,17 +142,17 @@ func bytesRate(perSecond float64) string {
 	return rate(perSecond) + " " + units[i]
 }
 
-// trip is a round trip.
+// trip formats a round-trip time.
 func trip(d time.Duration) string {
 	return fmt.Sprintf("%.1f ms", float64(d)/float64(time.Millisecond))
 }
 
-// conditionState is the state that one condition shows.
+// conditionState returns the state that one condition shows.
 func conditionState(c metav1.Condition) overview.State {
 	return overview.StateOfCondition(&c)
 }
 
-// args makes the arguments of a part: pairs of names and values.
+// args returns the arguments of a partial template: pairs of names and values.
 func args(pairs ...any) (map[string]any, error) {
 	out := map[string]any{}
 	for i := 0; i+1 < len(pairs); i += 2 {

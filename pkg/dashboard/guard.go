@@ -18,27 +18,29 @@ const (
 	tokenParam = "token"
 )
 
-// policy lets a page use nothing that this server does not serve: no script, style, image
-// or connection from elsewhere, no frame around it, no form that sends data away.
+// policy prevents a page from using anything that this server does not serve: scripts,
+// styles, images or connections from elsewhere, frames around it, or forms that send data
+// elsewhere.
 const policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 
-// guard lets in only the browser of the person who started the program.
+// guard only admits the browser of the person who started the program.
 //
-//   - Another site that has its name resolve to 127.0.0.1 is refused by its Host header.
-//   - Another site, or a server on another port of this machine, whose page sends requests
-//     here is refused by the browser's Sec-Fetch-Site header, has no cookie to send, because
-//     the cookie is of this site alone (SameSite), and does not know the path.
+//   - A request from another site whose name resolves to 127.0.0.1 is rejected by its
+//     Host header.
+//   - A request from a page of another site, or of a server on another port of this
+//     machine, is rejected by the browser's Sec-Fetch-Site header, has no cookie, because
+//     the cookie is limited to this site (SameSite), and does not know the path.
 //   - Another user of this machine knows neither the path nor the token. The browser sends
 //     cookies to all ports of 127.0.0.1, where that user may run a server to collect them.
 //     The cookie is bound to the secret path, and nobody else can make a link to that.
 type guard struct {
-	// base is the first part of every path, and token what the printed URL has.
+	// base is the first part of every path, and token is part of the printed URL.
 	base, token string
 	hosts       []string
 	next        http.Handler
 }
 
-// newGuard makes a guard for a port, with new random values.
+// newGuard returns a guard for a port, with new random values.
 func newGuard(port int, next http.Handler) *guard {
 	return &guard{
 		base: "/" + random() + "/", token: random(), next: next,
@@ -46,20 +48,20 @@ func newGuard(port int, next http.Handler) *guard {
 	}
 }
 
-// random returns 192 bits that nobody can guess.
+// random returns 192 random bits.
 func random() string {
 	b := make([]byte, 24)
 	_, _ = rand.Read(b) // never fails
 	return base64.RawURLEncoding.EncodeToString(b)
 }
 
-// url is what to open in a browser.
+// url returns the address to open in a browser.
 func (g *guard) url() string {
 	return "http://" + g.hosts[0] + g.base + "?" + tokenParam + "=" + g.token
 }
 
-// cookie is the value of the cookie. It is not the token, so the cookie does not reveal the
-// token.
+// cookie returns the value of the cookie. It differs from the token, so the cookie does
+// not reveal the token.
 func (g *guard) cookie() string {
 	sum := sha256.Sum256([]byte("cookie " + g.token))
 	return base64.RawURLEncoding.EncodeToString(sum[:])
@@ -94,9 +96,9 @@ func (g *guard) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// enter takes the token and sets the cookie. The page that it answers with leads on by
-// itself: a redirect would count as coming from the page that had the link, to which the
-// browser sends no cookie.
+// enter checks the token and sets the cookie. It responds with a page that loads the
+// first page: a redirect would count as coming from the page with the link, so the
+// browser would send no cookie.
 func (g *guard) enter(w http.ResponseWriter, r *http.Request) {
 	if subtle.ConstantTimeCompare([]byte(r.URL.Query().Get(tokenParam)), []byte(g.token)) != 1 {
 		refuse(w, http.StatusUnauthorized, "The token is wrong. Open the address that epicctl printed last.")
@@ -117,14 +119,14 @@ func (g *guard) knows(r *http.Request) bool {
 	return false
 }
 
-// crossSite reports whether another origin sent the request, by what the browser says. Old
-// browsers say nothing.
+// crossSite reports whether another origin sent the request, according to the browser.
+// Old browsers do not send this information.
 func crossSite(r *http.Request) bool {
 	site := r.Header.Get("Sec-Fetch-Site")
 	return site != "" && site != "same-origin" && site != "none"
 }
 
-// refuse answers with one sentence.
+// refuse responds with one sentence.
 func refuse(w http.ResponseWriter, code int, why string) {
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 	w.WriteHeader(code)

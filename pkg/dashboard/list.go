@@ -16,24 +16,24 @@ const (
 	problemsPerPage = 25
 	nodesPerPage    = 20
 	directShown     = 50
-	// longestQuery is how much of a search is used.
+	// longestQuery is the maximum length of a search.
 	longestQuery = 200
 )
 
-// list is a part of a long list: what is searched for, and which page of it is shown.
+// list is a part of a long list: the filter and the page.
 type list struct {
-	// Query and State filter; State is "", "problems" or a state.
+	// Query and State are the filter; State is "", "problems" or a state.
 	Query, State string
 	// Page counts from 1 to Pages.
 	Page, Pages int
-	// Found is the number of entries that the filter leaves of All.
+	// Found is the number of entries of All that match the filter.
 	Found, All int
-	// First and Last are the numbers of the entries that are shown, from 1.
+	// First and Last are the numbers of the entries on the page, from 1.
 	First, Last int
 	perPage     int
 }
 
-// newList reads what a request asks for.
+// newList returns the list that a request selects.
 func newList(r *http.Request, perPage int) list {
 	q := r.URL.Query()
 	l := list{Query: strings.TrimSpace(q.Get("q")), State: q.Get("state"), Page: 1, perPage: perPage}
@@ -54,7 +54,7 @@ func newList(r *http.Request, perPage int) list {
 // Filtered reports whether a filter applies.
 func (l list) Filtered() bool { return l.Query != "" || l.State != "" }
 
-// Link is the query of another page of the same list.
+// Link returns the query of another page of the same list.
 func (l list) Link(page int) string {
 	v := url.Values{}
 	if l.Query != "" {
@@ -69,10 +69,10 @@ func (l list) Link(page int) string {
 	return "?" + v.Encode()
 }
 
-// Previous is the page before this one, or 0.
+// Previous returns the number of the previous page, or 0.
 func (l list) Previous() int { return l.Page - 1 }
 
-// Next is the page after this one, or 0.
+// Next returns the number of the next page, or 0.
 func (l list) Next() int {
 	if l.Page >= l.Pages {
 		return 0
@@ -80,7 +80,7 @@ func (l list) Next() int {
 	return l.Page + 1
 }
 
-// keeps reports whether the filter leaves an entry with a state and some texts.
+// keeps reports whether an entry with a state and texts matches the filter.
 func (l list) keeps(state overview.State, texts []string) bool {
 	switch l.State {
 	case "":

@@ -21,7 +21,7 @@ import (
 //go:embed assets
 var assets embed.FS
 
-// pages renders everything.
+// pages renders the pages.
 type pages struct {
 	*Options
 	base    string
@@ -30,28 +30,29 @@ type pages struct {
 	streams chan struct{}
 }
 
-// page is what the frame around each page needs.
+// page is the input for the frame around each page.
 type page struct {
 	// Base is the first part of all paths.
 	Base string
-	// At is the entry of the navigation that is shown.
+	// At is the current entry of the navigation.
 	At, Title string
 	Now       *live.Snapshot
 	Model     *overview.Model
 	Server    string
-	// Tenant is whether only some accounts are shown, which Accounts names.
+	// Tenant indicates that only the accounts in Accounts are shown.
 	Tenant   bool
 	Accounts []string
-	// Rated is whether metrics are read, and RateNote names their source, or why not.
+	// Rated indicates that metrics are read, and RateNote names their source, or why they
+	// are not.
 	Rated    bool
 	RateNote string
-	// Bad counts the problems by which something is not served.
+	// Bad is the number of problems because of which something is not served.
 	Bad int
-	// Content is the page's own.
+	// Content is the input for the page itself.
 	Content any
 }
 
-// pageNames are the templates, one a page.
+// pageNames lists the templates, one per page.
 var pageNames = []string{"overview", "problems", "proxies", "accounts", "account", "proxy", "nodes", "node", "addresses", "missing"}
 
 func newPages(o *Options) *pages {
@@ -83,7 +84,7 @@ func (p *pages) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	http.StripPrefix(strings.TrimSuffix(p.base, "/"), p.mux).ServeHTTP(w, r)
 }
 
-// render writes a page of a snapshot.
+// render writes a page for a snapshot.
 func (p *pages) render(w http.ResponseWriter, now *live.Snapshot, code int, name, at, title string, content any) {
 	v := &page{
 		Base: p.base, At: at, Title: title, Now: now, Model: now.Model, Server: p.Server, Tenant: len(p.Options.Accounts) > 0, Accounts: p.Options.Accounts,
@@ -118,7 +119,7 @@ type overviewContent struct {
 	Problems []overview.Fault
 	Accounts []*overview.Account
 	Proxies  []proxyRow
-	// ChecksOK is whether no check fails or warns.
+	// ChecksOK indicates that no check fails or warns.
 	ChecksOK bool
 }
 
@@ -138,14 +139,14 @@ func (p *pages) serveOverview(w http.ResponseWriter, _ *http.Request) {
 	p.render(w, now, http.StatusOK, "overview", "overview", "Overview", c)
 }
 
-// sortedAccounts returns accounts with the worst first.
+// sortedAccounts returns accounts, worst first.
 func sortedAccounts(all []*overview.Account) []*overview.Account {
 	all = slices.Clone(all)
 	slices.SortStableFunc(all, func(a, b *overview.Account) int { return cmp.Compare(rank(a.State), rank(b.State)) })
 	return all
 }
 
-// rank orders states, the worst first.
+// rank orders states, worst first.
 func rank(s overview.State) int {
 	return slices.Index([]overview.State{overview.Bad, overview.Warning, overview.Unknown, overview.Good}, s)
 }
@@ -169,14 +170,14 @@ type proxiesContent struct {
 	Items []proxyRow
 }
 
-// proxyRow is a line about a proxy.
+// proxyRow is the row of a proxy.
 type proxyRow struct {
 	*overview.Proxy
 	Account string
 	Rate    *rates.Pod
 }
 
-// rows returns all proxies of accounts, the worst first.
+// rows returns all proxies of accounts, worst first.
 func rows(all []*overview.Account) []proxyRow {
 	var out []proxyRow
 	for _, a := range all {
@@ -188,7 +189,7 @@ func rows(all []*overview.Account) []proxyRow {
 	return out
 }
 
-// rows adds rates to the first of some rows.
+// rows adds rates to the first rows.
 func (p *pages) rows(all []proxyRow, most int) []proxyRow {
 	all = all[:min(most, len(all))]
 	if p.Rates == nil {
@@ -200,7 +201,7 @@ func (p *pages) rows(all []proxyRow, most int) []proxyRow {
 	return all
 }
 
-// rate returns the rate of a proxy, or nil if it is not known.
+// rate returns the rates of a proxy, or nil if they are unknown.
 func (p *pages) rate(proxy *overview.Proxy) *rates.Pod {
 	pods := p.Rates.Namespace(proxy.Namespace)
 	var sum *rates.Pod
@@ -280,7 +281,7 @@ type proxyContent struct {
 	Direct  []overview.Endpoint
 	// MoreDirect is the number of direct endpoints that are not shown.
 	MoreDirect int
-	// PodRates, TunnelRates and Rate are empty where no metrics are read.
+	// PodRates, TunnelRates and Rate are empty if no metrics are read.
 	PodRates    map[string]rates.Pod
 	TunnelRates map[int32]rates.Tunnel
 	Rate        *rates.Pod
@@ -312,7 +313,7 @@ func (p *pages) serveProxy(w http.ResponseWriter, r *http.Request) {
 	p.render(w, now, http.StatusOK, "proxy", "proxies", kindWord(proxy.Kind)+" "+proxy.Name, c)
 }
 
-// tunnelIDs returns the IDs of the tunnels to some client nodes.
+// tunnelIDs returns the IDs of the tunnels to client nodes.
 func tunnelIDs(nodes []overview.ClientNode) (ids []int32) {
 	for i := range nodes {
 		for _, t := range nodes[i].Tunnels {
@@ -324,7 +325,7 @@ func tunnelIDs(nodes []overview.ClientNode) (ids []int32) {
 	return ids
 }
 
-// nodeState is the worst state on a client node.
+// nodeState returns the worst state on a client node.
 func nodeState(n *overview.ClientNode) overview.State {
 	state := n.State
 	for i := range n.Endpoints {

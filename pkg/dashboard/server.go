@@ -15,42 +15,42 @@ import (
 )
 
 const (
-	// headerTimeout and idleTimeout bound connections that send nothing.
+	// headerTimeout and idleTimeout limit connections that send nothing.
 	headerTimeout = 10 * time.Second
 	idleTimeout   = 2 * time.Minute
 	maxHeader     = 16 << 10
-	// stopTimeout bounds the end of pages that are being sent.
+	// stopTimeout limits the time to complete pages that are being sent.
 	stopTimeout = 3 * time.Second
 )
 
-// Feed is where the pages come from.
+// Feed provides the content of the pages.
 type Feed interface {
 	// Now returns the newest snapshot, and a channel that is closed when there is a
 	// newer one.
 	Now() (*live.Snapshot, <-chan struct{})
 }
 
-// Rates are what metrics say of proxies and tunnels. Its methods return what is known and
-// never wait; what is not known yet is read, and a newer snapshot of the feed follows.
+// Rates provides metrics of proxies and tunnels. Its methods return what is known and
+// never wait; unknown values are read, and a newer snapshot of the feed follows.
 type Rates interface {
 	// Namespace returns the rates of the proxies' pods in a namespace, by pod.
 	Namespace(namespace string) map[string]rates.Pod
-	// Tunnels returns what is known of some tunnels, by ID.
+	// Tunnels returns the known rates of tunnels, by ID.
 	Tunnels(ids []int32) map[int32]rates.Tunnel
-	// Note reports where they come from, or why there are none.
+	// Note returns their source, or why there are none.
 	Note() string
 }
 
-// Options are what a Server shows.
+// Options configures a Server.
 type Options struct {
 	Feed Feed
 	// Server is the API server's address, for people.
 	Server string
-	// Accounts are the accounts that are shown; none stands for all.
+	// Accounts are the accounts that are shown; empty means all.
 	Accounts []string
-	// Rates has the rates of proxies and tunnels; nil if no metrics are read.
+	// Rates provides the rates of proxies and tunnels; nil if no metrics are read.
 	Rates Rates
-	// Port is the port to listen on; 0 stands for a free one.
+	// Port is the port to listen on; 0 for any free one.
 	Port int
 }
 
@@ -61,7 +61,7 @@ type Server struct {
 	server   *http.Server
 }
 
-// Listen starts to listen on 127.0.0.1. Call Serve next.
+// Listen opens the port on 127.0.0.1. Call Serve next.
 func Listen(ctx context.Context, o Options) (*Server, error) {
 	var config net.ListenConfig
 	listener, err := config.Listen(ctx, "tcp4", fmt.Sprintf("127.0.0.1:%d", o.Port))
@@ -76,7 +76,7 @@ func Listen(ctx context.Context, o Options) (*Server, error) {
 	p := newPages(&o)
 	s.guard = newGuard(port, p)
 	p.base = s.guard.base
-	// Ending the context ends the streams of events, for which a shutdown would wait.
+	// Ending this context ends the event streams, for which a shutdown would wait.
 	streams, end := context.WithCancel(context.WithoutCancel(ctx))
 	s.server = &http.Server{
 		Handler: s.guard, ReadHeaderTimeout: headerTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeader,
@@ -86,10 +86,11 @@ func Listen(ctx context.Context, o Options) (*Server, error) {
 	return s, nil
 }
 
-// URL is what to open in a browser. Whoever has it sees what the user may see.
+// URL returns the address to open in a browser. Anybody who has it sees what the user may
+// see.
 func (s *Server) URL() string { return s.guard.url() }
 
-// Serve answers until ctx ends.
+// Serve serves until ctx ends.
 func (s *Server) Serve(ctx context.Context) error {
 	done := make(chan error, 1)
 	go func() { done <- s.server.Serve(s.listener) }()

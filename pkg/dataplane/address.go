@@ -7,7 +7,7 @@ import (
 	"net/netip"
 )
 
-// as16 is an address as the maps have it: IPv4 in its IPv6-mapped form, zero if
+// as16 returns the form of an address in the maps: IPv4 in its IPv6-mapped form, zero if
 // there is none.
 func as16(address netip.Addr) [16]byte {
 	if !address.IsValid() {
@@ -16,7 +16,7 @@ func as16(address netip.Addr) [16]byte {
 	return address.As16()
 }
 
-// from16 is the reverse of as16.
+// from16 is the inverse of as16.
 func from16(bytes [16]byte) netip.Addr {
 	if bytes == [16]byte{} {
 		return netip.Addr{}
@@ -24,14 +24,14 @@ func from16(bytes [16]byte) netip.Addr {
 	return netip.AddrFrom16(bytes).Unmap()
 }
 
-// big turns a port into network byte order, and back.
+// big converts a port to network byte order and back.
 func big(port uint16) uint16 {
 	var bytes [2]byte
 	binary.BigEndian.PutUint16(bytes[:], port)
 	return binary.NativeEndian.Uint16(bytes[:])
 }
 
-// pair is a proxy's addresses as services and policies have them.
+// pair holds a proxy's addresses in the form of services and policies.
 type pair struct {
 	four uint32
 	six  [16]byte
@@ -51,7 +51,7 @@ func pairOf(addresses []netip.Addr) pair {
 	return p
 }
 
-// list is the reverse of pairOf.
+// list is the inverse of pairOf.
 func (p pair) list() []netip.Addr {
 	var addresses []netip.Addr
 	if p.four != 0 {

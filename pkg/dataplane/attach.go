@@ -16,7 +16,7 @@ import (
 	"github.com/acnodal/epic/bpf"
 )
 
-// The hooks' names, in the names of pins.
+// Names of the hooks, in the names of pins.
 var hookNames = map[bpf.KernelHook]string{
 	bpf.KernelHookHOOK_PROXY_INGRESS:    "proxy-ingress",
 	bpf.KernelHookHOOK_UNDERLAY_INGRESS: "underlay-ingress",
@@ -34,7 +34,8 @@ type attacher struct {
 	guard    guard
 	table    *table[bpf.KernelAttachmentKey, bpf.KernelAttachment]
 	links    map[bpf.KernelAttachmentKey]link.Link
-	// leftover are attachments of a former process that nobody has asked for since.
+	// leftover holds attachments of an earlier process that have not been requested
+	// since.
 	leftover map[bpf.KernelAttachmentKey]struct{}
 }
 
@@ -58,7 +59,7 @@ func (a *attacher) pin(key bpf.KernelAttachmentKey) string {
 	return filepath.Join(a.dir, fmt.Sprintf("%d-%s", key.Ifindex, hookNames[key.Hook]))
 }
 
-// adopt replaces the programs of a former process by this one's.
+// adopt replaces the programs of an earlier process by those of this one.
 func (a *attacher) adopt() error {
 	for key, value := range a.table.want {
 		program := a.programs[key.Hook]
@@ -74,7 +75,7 @@ func (a *attacher) adopt() error {
 		}
 		a.leftover[key] = struct{}{}
 	}
-	// A pin that nothing is known of is from a process that died between two steps.
+	// An unknown pin is from a process that died between two steps.
 	entries, err := os.ReadDir(a.dir)
 	if err != nil {
 		return err
@@ -96,7 +97,7 @@ func (a *attacher) adopt() error {
 
 func (a *attacher) adoptOne(key bpf.KernelAttachmentKey, value bpf.KernelAttachment, program *ebpf.Program) (alive bool, err error) {
 	if program == nil {
-		// Another role's.
+		// It belongs to another role.
 		return false, errors.Join(a.guard.detach(key), a.detachAs(key, value))
 	}
 	if a.guard.wanted(key.Hook) {
@@ -124,8 +125,8 @@ func (a *attacher) adoptOne(key bpf.KernelAttachmentKey, value bpf.KernelAttachm
 	return true, nil
 }
 
-// linkAttached reports whether a link still is at its interface. The kernel removes
-// it with the interface, and indexes may be used again.
+// linkAttached reports whether a link still is at its interface. The kernel removes it
+// with the interface, and may reuse the index.
 func linkAttached(l link.Link, ifindex uint32) bool {
 	info, err := l.Info()
 	if err != nil {
@@ -140,7 +141,7 @@ func linkAttached(l link.Link, ifindex uint32) bool {
 	return false
 }
 
-// attach attaches a hook's program, unless it is.
+// attach attaches the program of a hook, unless it already is attached.
 func (a *attacher) attach(ifindex int, hook bpf.KernelHook) error {
 	key := bpf.KernelAttachmentKey{Ifindex: uint32(ifindex), Hook: hook}
 	had, ok := a.table.want[key]
@@ -159,7 +160,7 @@ func (a *attacher) attach(ifindex int, hook bpf.KernelHook) error {
 		return nil
 	}
 	if l := a.links[key]; ok && l != nil && a.wanted(had.How) && linkAttached(l, key.Ifindex) {
-		// Only its pin is gone.
+		// Only its pin is missing.
 		if err := l.Unpin(); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}
@@ -194,7 +195,7 @@ func (a *attacher) attach(ifindex int, hook bpf.KernelHook) error {
 		return fmt.Errorf("attach at %s: %w", hookNames[hook], err)
 	}
 	if ok && had.How != value.How {
-		// The new program is in place, so the old one is of no use.
+		// The new program is attached, so the old one is obsolete.
 		if err := a.detachAs(key, had); err != nil {
 			return errors.Join(err, closeLink(l))
 		}
@@ -226,7 +227,7 @@ func closeLink(l link.Link) error {
 	return l.Close()
 }
 
-// keep pins a link in place of the one that was there.
+// keep pins a link and replaces an existing pin.
 func (a *attacher) keep(key bpf.KernelAttachmentKey, l link.Link) error {
 	path := a.pin(key)
 	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -243,7 +244,7 @@ func (a *attacher) keep(key bpf.KernelAttachmentKey, l link.Link) error {
 func (a *attacher) attachTCX(ifindex int, hook bpf.KernelHook) (link.Link, error) {
 	options := link.TCXOptions{Interface: ifindex, Program: a.programs[hook], Attach: ebpf.AttachTCXIngress, Anchor: link.Head()}
 	if hook == bpf.KernelHookHOOK_UNDERLAY_EGRESS {
-		// Others see packets before they go into the tunnel.
+		// Other programs see packets before they are sent into the tunnel.
 		options.Attach, options.Anchor = ebpf.AttachTCXEgress, link.Tail()
 	}
 	return link.AttachTCX(options)
@@ -255,7 +256,7 @@ func (a *attacher) attachXDP(ifindex int) (link.Link, error) {
 	})
 }
 
-// attached reports whether the kernel has an attachment as the table has it.
+// attached reports whether an attachment in the table exists in the kernel.
 func (a *attacher) attached(key bpf.KernelAttachmentKey, value bpf.KernelAttachment) bool {
 	if !a.guard.attached(key) {
 		return false
@@ -271,14 +272,14 @@ func (a *attacher) attached(key bpf.KernelAttachmentKey, value bpf.KernelAttachm
 	return err == nil
 }
 
-// detach takes a hook's program away. One that is not there is not an error.
+// detach detaches the program of a hook. It is not an error if it is not attached.
 func (a *attacher) detach(ifindex int, hook bpf.KernelHook) error {
 	key := bpf.KernelAttachmentKey{Ifindex: uint32(ifindex), Hook: hook}
 	value, ok := a.table.want[key]
 	if !ok {
 		return nil
 	}
-	// The guard first: without the program it would drop what leaves.
+	// Detach the guard first: without the program, it would drop outgoing packets.
 	err := errors.Join(a.guard.detach(key), a.detachAs(key, value))
 	if value.How != bpf.KernelHowHOW_CLSACT && value.Flags&bpf.KernelAttachmentFlagsATTACHMENT_QDISC_OURS != 0 {
 		err = errors.Join(err, deleteQdisc(key.Ifindex))
@@ -294,7 +295,7 @@ func (a *attacher) forget(key bpf.KernelAttachmentKey) error {
 	return a.table.remove([]bpf.KernelAttachmentKey{key})
 }
 
-// detachAs takes a program away that is attached in some way. The guard stays.
+// detachAs detaches a program by the way it is attached. The guard stays.
 func (a *attacher) detachAs(key bpf.KernelAttachmentKey, value bpf.KernelAttachment) error {
 	if value.How == bpf.KernelHowHOW_CLSACT {
 		return a.removeFilter(key, value)
@@ -307,8 +308,8 @@ func (a *attacher) detachAs(key bpf.KernelAttachmentKey, value bpf.KernelAttachm
 	return closeLink(l)
 }
 
-// removeFilter removes a filter, and the qdisc if it was made for such filters and
-// nobody else uses it.
+// removeFilter removes a filter, and the qdisc if it was created for such filters and is
+// not used otherwise.
 func (a *attacher) removeFilter(key bpf.KernelAttachmentKey, value bpf.KernelAttachment) error {
 	if err := deleteFilter(key); err != nil {
 		return err
@@ -325,8 +326,8 @@ func (a *attacher) removeFilter(key bpf.KernelAttachmentKey, value bpf.KernelAtt
 	return deleteQdisc(key.Ifindex)
 }
 
-// repair attaches again what somebody removed, and removes what nobody asked
-// for since the data plane was opened.
+// repair restores removed attachments, and removes those that have not been requested
+// since the data plane was opened.
 func (a *attacher) repair() (int, error) {
 	mended := 0
 	var errs []error
@@ -342,7 +343,7 @@ func (a *attacher) repair() (int, error) {
 			continue
 		}
 		if _, err := netlink.LinkByIndex(int(key.Ifindex)); err != nil {
-			// An interface that is gone takes its programs with it.
+			// The programs of an interface are removed with it.
 			if _, missing := errors.AsType[netlink.LinkNotFoundError](err); missing {
 				errs = append(errs, a.detach(int(key.Ifindex), key.Hook))
 			} else {
@@ -361,7 +362,7 @@ func (a *attacher) repair() (int, error) {
 	return mended + n, errors.Join(append(errs, err)...)
 }
 
-// close lets go of links, which stay pinned.
+// close closes links, which stay pinned.
 func (a *attacher) close() error {
 	var errs []error
 	for _, l := range a.links {

@@ -13,27 +13,27 @@ import (
 	"github.com/acnodal/epic/bpf"
 )
 
-// byAddress are the maps in which the programs of a gateway note what they learn from packets
-// of the proxies' addresses. Each address has a map of its own, so what is learned from one
-// proxy's packets displaces nothing that was learned from another's.
+// byAddress manages the maps in which the programs of a gateway store what they learn
+// from packets of the proxies' addresses. Each address has its own map, so entries from
+// one proxy's packets never displace those from another's.
 type byAddress struct {
 	role Role
-	// what is noted, in words.
+	// what describes the entries, for messages.
 	what string
-	// maps has the map of each address, and counts how often something was noted there.
+	// maps holds the map of each address, and counts how often an entry was stored.
 	maps, counts *ebpf.Map
 	spec         *ebpf.MapSpec // of one address's map
-	// wanted are the addresses that are to have a map.
+	// wanted returns the addresses that should have a map.
 	wanted func() map[[16]byte]struct{}
-	// made are those that have one.
+	// made holds the addresses that have one.
 	made map[[16]byte]struct{}
-	// former is the map that earlier versions had for all addresses, and destination where
-	// its keys have the proxy's address.
+	// former is the map that earlier versions had for all addresses, and destination the
+	// position of the proxy's address in its keys.
 	former      string
 	destination uintptr
 }
 
-// adopted fills in which addresses have maps, and makes what is missing.
+// adopted reads which addresses have maps, and creates missing ones.
 func (b *byAddress) adopted() (*byAddress, error) {
 	b.made = map[[16]byte]struct{}{}
 	if b.role != RoleGateway {
@@ -46,23 +46,23 @@ func (b *byAddress) adopted() (*byAddress, error) {
 	return b, b.follow()
 }
 
-// entryKeys lists the keys of a map.
+// entryKeys returns the keys of a map.
 func entryKeys[K comparable, V any](m *ebpf.Map) (map[K]struct{}, error) {
 	keys := map[K]struct{}{}
 	err := eachEntry(m, func(key K, _ V) { keys[key] = struct{}{} })
 	return keys, err
 }
 
-// follow makes the maps of addresses that have come to be wanted, and removes those of
-// others. An address without a map is no failure of the packets' way: nothing is known of
-// them, as in a map that is full.
+// follow creates the maps of newly wanted addresses, and removes those of others. A
+// missing map does not interrupt traffic: nothing is learned for the address, as with a
+// full map.
 func (b *byAddress) follow() error {
 	if b.role != RoleGateway {
 		return nil
 	}
 	wanted := b.wanted()
 	var errs []error
-	// Each batch waits once for the programs that run, and opens so many files.
+	// Each batch waits once for running programs, and opens as many files.
 	for addresses := range slices.Chunk(missing(wanted, b.made), innerBatch) {
 		if err := b.add(addresses); err != nil {
 			errs = append(errs, fmt.Errorf("create maps of the %s of %d addresses, starting at %v: %w", b.what, len(addresses), from16(addresses[0]), err))
@@ -78,7 +78,7 @@ func (b *byAddress) follow() error {
 	return errors.Join(errs...)
 }
 
-// innerBatch is how many maps are made at once.
+// innerBatch is the number of maps that are created together.
 const innerBatch = 256
 
 func (b *byAddress) add(addresses [][16]byte) error {
@@ -112,7 +112,7 @@ func (b *byAddress) add(addresses [][16]byte) error {
 	return errors.Join(errs...)
 }
 
-// repair makes the maps what they should be, and returns how many were not.
+// repair corrects the maps, and returns how many were wrong.
 func (b *byAddress) repair() (int, error) {
 	if b.role != RoleGateway {
 		return 0, nil
@@ -145,7 +145,7 @@ func (b *byAddress) repair() (int, error) {
 	return mended, b.follow()
 }
 
-// adopt takes over what an earlier version, which had one map for all proxies, has noted.
+// adopt copies the entries of an earlier version, which had one map for all proxies.
 func (b *byAddress) adopt(pinned []*pinnedMap) error {
 	if b.role != RoleGateway {
 		return nil
@@ -188,7 +188,7 @@ func (b *byAddress) take(old *ebpf.Map, spec *ebpf.MapSpec, had *layout) error {
 	return errors.Join(errs...)
 }
 
-// list reads the counts, in the order of addresses.
+// list returns the counts, sorted by address.
 func (b *byAddress) list() ([]AddressCounts, error) {
 	if b.role != RoleGateway {
 		return nil, nil
@@ -205,7 +205,8 @@ func (b *byAddress) list() ([]AddressCounts, error) {
 	return list, nil
 }
 
-// addressesOfAtLeast lists the addresses that so many interfaces of proxies have.
+// addressesOfAtLeast returns the addresses that at least the given number of proxies'
+// interfaces have.
 func addressesOfAtLeast(least int, proxies *table[uint32, bpf.KernelProxy]) map[[16]byte]struct{} {
 	interfaces, addresses := map[[16]byte]int{}, map[[16]byte]struct{}{}
 	for _, proxy := range proxies.want {

@@ -13,13 +13,12 @@ import (
 	"github.com/acnodal/epic/bpf"
 )
 
-// The place of this package's filters among those of an interface. Others have
-// other handles.
+// Handles of this package's filters on an interface. Other programs use other handles.
 const (
 	filterHandle   = 0xe91c
 	filterPriority = 1
-	// guardPriority is behind all others: what they put into a tunnel is none of the
-	// guard's business.
+	// guardPriority comes after all others: the guard must not see packets that they send
+	// into a tunnel.
 	guardPriority = 0xe91c
 )
 
@@ -51,8 +50,8 @@ func clsact(ifindex uint32) *netlink.Clsact {
 	}}
 }
 
-// addFilter puts a program into the filter of a hook, in place of the one that is
-// there. It reports whether it had to make the qdisc.
+// addFilter sets the program of a hook's filter and replaces an existing one. It reports
+// whether it had to create the qdisc.
 func addFilter(key bpf.KernelAttachmentKey, program *ebpf.Program) (made bool, err error) {
 	err = netlink.QdiscAdd(clsact(key.Ifindex))
 	if err != nil && !errors.Is(err, unix.EEXIST) {
@@ -77,8 +76,8 @@ func addFilterIfPresent(key bpf.KernelAttachmentKey, program *ebpf.Program) erro
 	return err
 }
 
-// filterAttached reports whether a hook's filter is there, with the given program if one
-// is given.
+// filterAttached reports whether the filter of a hook exists, with the given program if
+// any.
 func filterAttached(key bpf.KernelAttachmentKey, program *ebpf.Program) bool {
 	wanted := filterOf(key)
 	filters, err := netlink.FilterList(linkOf(key.Ifindex), wanted.Parent)
@@ -107,7 +106,7 @@ func linkOf(ifindex uint32) netlink.Link {
 	return &netlink.GenericLink{LinkAttrs: netlink.LinkAttrs{Index: int(ifindex)}}
 }
 
-// gone reports whether an answer means that the thing no longer exists.
+// gone reports whether an error means that the object no longer exists.
 func gone(err error) bool {
 	return errors.Is(err, unix.ENOENT) || errors.Is(err, unix.ENODEV) || errors.Is(err, unix.EINVAL)
 }

@@ -15,7 +15,7 @@ const (
 	knowsCookies = bpf.KernelTunnelFlagsTUNNEL_KNOWS_COOKIES
 )
 
-// cookieRoom is how many bytes of a tunnel's packets the cookie takes.
+// cookieRoom returns the number of bytes that the cookie takes in a tunnel's packets.
 func cookieRoom(value *bpf.KernelTunnel) uint16 {
 	if value.Flags&sendsCookie != 0 {
 		return CookieSize

@@ -8,12 +8,12 @@ import (
 	"github.com/cilium/ebpf"
 )
 
-// derived is a hash map of the kernel whose entries can be computed at any time, so no copy
-// of them is kept.
+// derived is a kernel hash map whose entries can be computed at any time, so no copy of
+// them is kept.
 type derived[K, V comparable] struct {
 	kernelMap[K, V]
-	// found is what a former process left. Until the first repair, what is as it should be
-	// is not written again.
+	// found holds the entries of an earlier process. Until the first repair, correct
+	// entries are not written again.
 	found map[K]V
 }
 
@@ -46,7 +46,7 @@ func (d *derived[K, V]) update(entries map[K]V) error {
 	return nil
 }
 
-// remove deletes entries; those that are absent are not an error.
+// remove deletes entries; missing ones are not an error.
 func (d *derived[K, V]) remove(keys []K) error {
 	if err := d.kernelMap.remove(keys); err != nil {
 		return err
@@ -57,8 +57,9 @@ func (d *derived[K, V]) remove(keys []K) error {
 	return nil
 }
 
-// repair makes the kernel's map what it should be, and returns how many entries were not.
-// Want computes one entry, all lists the keys, which are so many.
+// repair corrects the kernel's map, and returns how many entries were wrong. want
+// computes one entry, and all iterates over the keys, of which there are the given
+// number.
 func (d *derived[K, V]) repair(want func(K) (V, bool), all iter.Seq[K], entries int) (int, error) {
 	d.found = nil
 	return d.kernelMap.repair(want, all, entries)

@@ -14,13 +14,13 @@ import (
 	"github.com/acnodal/epic/bpf"
 )
 
-// directs implements Directs. Each has one entry in the map, which the programs look at
-// only for what no service is for.
+// directs implements Directs. Each direct endpoint has one entry in the map, which the
+// programs only read for packets without a service.
 type directs struct {
 	mu    *sync.Mutex
 	role  Role
 	table *table[bpf.KernelEndpoint, uint32]
-	// leftover are direct endpoints of a former process that nobody has put since.
+	// leftover holds direct endpoints of an earlier process that have not been put since.
 	leftover map[bpf.KernelEndpoint]struct{}
 }
 
@@ -36,7 +36,7 @@ func newDirects(mu *sync.Mutex, role Role, m *bpf.KernelMaps) (*directs, error) 
 	return d, nil
 }
 
-// check describes what is wrong with a direct endpoint.
+// check validates a direct endpoint.
 func (d *directs) check(direct Direct) error {
 	address := direct.Endpoint.Addr()
 	switch {
@@ -138,7 +138,7 @@ func (d *directs) proxyGone(ifindexes map[uint32]struct{}) error {
 	return d.delete(keys)
 }
 
-// repair makes the map what it should be. Everything wanted has been put before.
+// repair corrects the map. All wanted endpoints must have been put before.
 func (d *directs) repair() (int, error) {
 	leftover := slices.Collect(maps.Keys(d.leftover))
 	if err := d.delete(leftover); err != nil {

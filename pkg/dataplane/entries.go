@@ -8,7 +8,7 @@ import (
 	"github.com/acnodal/epic/bpf"
 )
 
-// entries computes what the maps have to have of the given scopes.
+// entries computes the desired map entries of the given scopes.
 func (s *services) entries(inTunnels, atInterfaces map[scope]struct{}) (map[bpf.KernelEndpoint]bpf.KernelService, map[bpf.KernelEndpoint]bpf.KernelPolicy) {
 	services := make(map[bpf.KernelEndpoint]bpf.KernelService, 2*len(atInterfaces))
 	policies := make(map[bpf.KernelEndpoint]bpf.KernelPolicy, 2*len(inTunnels))
@@ -29,7 +29,7 @@ func (s *services) entries(inTunnels, atInterfaces map[scope]struct{}) (map[bpf.
 	return services, policies
 }
 
-// keysOf are the two entries of a service in a scope: its own, and that of its address.
+// keysOf returns the two keys of a service in a scope: its own, and that of its address.
 func keysOf(in scope, m member) [2]bpf.KernelEndpoint {
 	key := bpf.KernelEndpoint{Scope: in.of}
 	key.Address.Bytes = in.address
@@ -40,14 +40,14 @@ func keysOf(in scope, m member) [2]bpf.KernelEndpoint {
 
 func scopeOf(key bpf.KernelEndpoint) scope { return scope{key.Address.Bytes, key.Scope} }
 
-// fits reports whether an entry is that of a service, or of its address.
+// fits reports whether a key is that of a service, or of its address.
 func (m member) fits(key bpf.KernelEndpoint) bool {
 	return key.Protocol == 0 && key.Port == 0 || m.port == key.Port && m.protocol == key.Protocol
 }
 
-// wantService computes how an interface reaches an endpoint, or an address if the key is
-// one's. If several tunnels lead there, the one with the lowest ID is taken, and one of a
-// service that leaves only if there is no other.
+// wantService computes how an interface reaches an endpoint, or an address if the key has
+// no port. If several tunnels lead there, it uses the one with the lowest ID, and one of
+// a leaving service only if there is no other.
 func (s *services) wantService(key bpf.KernelEndpoint) (bpf.KernelService, bool) {
 	at, tunnel, leaving := scopeOf(key), uint32(0), false
 	for m := range s.byInterface.each(at) {
@@ -71,7 +71,8 @@ func (s *services) wantService(key bpf.KernelEndpoint) (bpf.KernelService, bool)
 	return value, true
 }
 
-// shared reports whether other interfaces reach the same by the same tunnel.
+// shared reports whether other interfaces reach the same endpoint through the same
+// tunnel.
 func (s *services) shared(key bpf.KernelEndpoint, in scope, ifindex uint32) bpf.KernelServiceFlags {
 	for other := range s.byTunnel.each(in) {
 		if other.fits(key) && other.other != ifindex {
@@ -81,7 +82,8 @@ func (s *services) shared(key bpf.KernelEndpoint, in scope, ifindex uint32) bpf.
 	return 0
 }
 
-// severalTunnels reports whether a client's endpoint is reached by other tunnels too.
+// severalTunnels returns the flag for a client's endpoint that is also reached through
+// other tunnels.
 func (s *services) severalTunnels(key bpf.KernelEndpoint) bpf.KernelServiceFlags {
 	for _, other := range s.byAddress[key.Address.Bytes] {
 		if _, m := other.inTunnel(); m.fits(key) && other.tunnel != key.Scope {
@@ -91,7 +93,7 @@ func (s *services) severalTunnels(key bpf.KernelEndpoint) bpf.KernelServiceFlags
 	return 0
 }
 
-// allLeave reports whether all services of a policy leave.
+// allLeave returns the flag for a policy whose services are all leaving.
 func (s *services) allLeave(key bpf.KernelEndpoint) bpf.KernelServiceFlags {
 	in := scopeOf(key)
 	for m := range s.byTunnel.each(in) {
@@ -102,9 +104,9 @@ func (s *services) allLeave(key bpf.KernelEndpoint) bpf.KernelServiceFlags {
 	return bpf.KernelServiceFlagsSERVICE_LEAVING
 }
 
-// interfaceOf finds the interface of a policy. Of several the one that is there already
-// remains, because flows that are not written down go by it; otherwise it is the one with
-// the lowest index.
+// interfaceOf returns the interface of a policy. Of several, the current one is kept,
+// because flows that are not recorded use it; otherwise it is the one with the lowest
+// index.
 func (s *services) interfaceOf(key bpf.KernelEndpoint) uint32 {
 	least, chosen := uint32(0), s.chosen[key]
 	for m := range s.byTunnel.each(scopeOf(key)) {
@@ -119,7 +121,7 @@ func (s *services) interfaceOf(key bpf.KernelEndpoint) uint32 {
 	return least
 }
 
-// choose notes the interface that a policy has.
+// choose records the interface of a policy.
 func (s *services) choose(key bpf.KernelEndpoint, ifindex uint32) {
 	delete(s.chosen, key)
 	if ifindex == s.interfaceOf(key) {
@@ -151,8 +153,8 @@ func (s *services) keepChosen(in scope, change func()) {
 	}
 }
 
-// wantPolicy computes what lets packets of an endpoint, or an address if the key is one's,
-// through.
+// wantPolicy computes the entry that admits packets of an endpoint, or an address if the
+// key has no port.
 func (s *services) wantPolicy(key bpf.KernelEndpoint) (value bpf.KernelPolicy, ok bool) {
 	in := scopeOf(key)
 	if key.Pad != 0 {
@@ -180,7 +182,8 @@ func (s *services) wantPolicy(key bpf.KernelEndpoint) (value bpf.KernelPolicy, o
 	return value, true
 }
 
-// keysIn lists the keys of all services of scopes. A key of several may come several times.
+// keysIn iterates over the keys of all services of scopes. A key of several services may
+// be yielded several times.
 func keysIn(all *scopes) iter.Seq[bpf.KernelEndpoint] {
 	return func(yield func(bpf.KernelEndpoint) bool) {
 		for in, m := range all.all {

@@ -11,26 +11,26 @@ import (
 
 // driverOf returns the name of an interface's driver.
 func driverOf(name string) (string, error) {
-	// struct ethtool_drvinfo, of which the driver's name comes first.
+	// struct ethtool_drvinfo, up to the driver's name.
 	info := struct {
 		command uint32
 		driver  [32]byte
 		_       [160]byte
 	}{command: unix.ETHTOOL_GDRVINFO}
-	if err := ethtool(name, unsafe.Pointer(&info)); err != nil { //nolint:gosec // what the system call takes
+	if err := ethtool(name, unsafe.Pointer(&info)); err != nil { //nolint:gosec // required by the system call
 		return "", fmt.Errorf("read the driver of interface %s: %w", name, err)
 	}
 	return unix.ByteSliceToString(info.driver[:]), nil
 }
 
-// ethtool makes a request that is in a structure, and has the answer written there.
+// ethtool sends a request, which is in a structure that also receives the response.
 func ethtool(name string, structure unsafe.Pointer) error {
 	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		return err
 	}
 	defer func() { _ = unix.Close(fd) }()
-	// struct ifreq, as ioctl(SIOCETHTOOL) takes it.
+	// struct ifreq for ioctl(SIOCETHTOOL).
 	request := struct {
 		name [unix.IFNAMSIZ]byte
 		data unsafe.Pointer

@@ -10,8 +10,8 @@ import (
 	"github.com/acnodal/epic/bpf"
 )
 
-// newFlows are the maps in which the programs of a gateway note which of several pods of a
-// proxy has a flow. Each address that several interfaces have has its own.
+// newFlows returns the maps in which the programs of a gateway record which of several
+// pods of a proxy has a flow. Each address that several interfaces have has its own map.
 func newFlows(role Role, m *bpf.KernelMaps, spec *ebpf.CollectionSpec, proxies *table[uint32, bpf.KernelProxy]) (*byAddress, error) {
 	return (&byAddress{
 		role: role, what: "flows", maps: m.ProxyFlows, counts: m.FlowCounts,

@@ -10,8 +10,8 @@ import (
 	"github.com/acnodal/epic/bpf"
 )
 
-// newFragments are the maps in which the programs of a gateway note where the rest of a
-// fragmented packet goes. Each address of a proxy has its own.
+// newFragments returns the maps in which the programs of a gateway record the destination
+// of the remaining fragments of a packet. Each address of a proxy has its own map.
 func newFragments(role Role, m *bpf.KernelMaps, spec *ebpf.CollectionSpec, proxies *table[uint32, bpf.KernelProxy]) (*byAddress, error) {
 	return (&byAddress{
 		role: role, what: "fragments", maps: m.ProxyFragments, counts: m.FragmentCounts,

@@ -8,15 +8,15 @@ import (
 	"github.com/cilium/ebpf"
 )
 
-// generation is how often the maps have been changed. Programs do not use what they
-// remember from another generation, so a change holds for all packets that come after the
-// call that made it has returned.
+// generation counts changes of the maps. Programs do not use cached results of another
+// generation, so a change applies to all packets that arrive after the call that made it
+// has returned.
 type generation struct {
 	variable *ebpf.Variable
 	now      uint32
 }
 
-// next tells the programs that a map was changed.
+// next informs the programs that a map was changed.
 func (g *generation) next() error {
 	g.now++
 	if err := g.variable.Set(g.now); err != nil {

@@ -12,15 +12,15 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// batch is how many entries go to the kernel at once.
+// batch is the number of entries in one system call.
 const batch = 4096
 
-// kernelMap is a hash map of the kernel.
+// kernelMap is a hash map in the kernel.
 type kernelMap[K, V comparable] struct {
 	m    *ebpf.Map
 	what string
-	// changed is called after each change of the map, before the caller is told that it is
-	// made; nil if nobody has to know.
+	// changed is called after each change of the map, before the call that made it
+	// returns; may be nil.
 	changed func() error
 }
 
@@ -39,7 +39,7 @@ func (k *kernelMap[K, V]) write(keys []K, values []V) error {
 	return nil
 }
 
-// remove deletes entries; those that are absent are not an error.
+// remove deletes entries; missing ones are not an error.
 func (k *kernelMap[K, V]) remove(keys []K) error {
 	if err := errors.Join(deleteMap(k.m, keys), k.tell(len(keys))); err != nil {
 		return fmt.Errorf("delete from the map of %s: %w", k.what, err)
@@ -47,9 +47,9 @@ func (k *kernelMap[K, V]) remove(keys []K) error {
 	return nil
 }
 
-// repair makes the map what it should be, and returns how many entries were not. Want
-// computes one entry, all lists the keys, which are so many. Of a map that is as it should
-// be, which is nearly always so, nothing is kept while it is looked at.
+// repair corrects the map, and returns how many entries were wrong. want computes one
+// entry, and all iterates over the keys, of which there are the given number. For a
+// correct map, which is the normal case, it stores nothing while comparing.
 func (k *kernelMap[K, V]) repair(want func(K) (V, bool), all iter.Seq[K], entries int) (int, error) {
 	var foreign, missing []K
 	var values []V
@@ -98,7 +98,7 @@ func (k *kernelMap[K, V]) tell(entries int) error {
 	return k.changed()
 }
 
-// readMap reads all of a hash map.
+// readMap returns all entries of a hash map.
 func readMap[K comparable, V any](m *ebpf.Map) (map[K]V, error) {
 	have := map[K]V{}
 	if err := eachEntry(m, func(key K, value V) { have[key] = value }); err != nil {
@@ -107,8 +107,8 @@ func readMap[K comparable, V any](m *ebpf.Map) (map[K]V, error) {
 	return have, nil
 }
 
-// eachEntry visits all of a hash map. While others change it, an entry may be visited
-// twice, or not at all.
+// eachEntry calls visit for all entries of a hash map. If others change it concurrently,
+// an entry may be visited twice, or not at all.
 func eachEntry[K comparable, V any](m *ebpf.Map, visit func(K, V)) error {
 	size := min(batch, int(m.MaxEntries()))
 	keys, values := make([]K, size), make([]V, size)
@@ -136,8 +136,8 @@ func eachEntry[K comparable, V any](m *ebpf.Map, visit func(K, V)) error {
 	return entries.Err()
 }
 
-// Maps take memory for entries as they come, in the background. A large batch may be
-// faster than that, and then has to wait.
+// Maps allocate memory for entries in the background as they are added. A large batch may
+// exceed that, and then has to wait.
 const (
 	memoryPause = time.Millisecond
 	memoryTries = 2000
@@ -173,8 +173,8 @@ func writeMap[K, V any](m *ebpf.Map, keys []K, values []V) error {
 	return nil
 }
 
-// deleteMap deletes entries one batch after the other. A batch of the kernel ends at
-// the first key that is not there, so such keys are skipped.
+// deleteMap deletes entries in batches. A batch of the kernel ends at the first missing
+// key, so missing keys are skipped.
 func deleteMap[K any](m *ebpf.Map, keys []K) error {
 	for len(keys) > 0 {
 		n := min(len(keys), batch)

@@ -15,41 +15,42 @@ import (
 	"github.com/cilium/ebpf/btf"
 )
 
-// layoutsName is the pin of the map that describes the others.
+// layoutsName is the pin of the map that describes the other maps.
 const layoutsName = "layouts"
 
-// maxLayouts is how many bytes of a description are read; one of today has some thousand.
+// maxLayouts limits the size of a description in bytes; current ones have some thousand.
 const maxLayouts = 1 << 20
 
-// layouts are those of pinned maps, by the kernel's IDs of these. The kernel has the types
-// of a map, too, but shows them only to CAP_SYS_ADMIN, which most nodes' programs lack.
+// layouts holds the layouts of pinned maps, by the kernel's map IDs. The kernel also has
+// the types of a map, but only shows them to CAP_SYS_ADMIN, which most node programs
+// lack.
 type layouts map[ebpf.MapID]layout
 
-// layout is how the entries of a map are laid out.
+// layout is the layout of a map's entries.
 type layout struct {
 	Key, Value structure
-	// Inner is that of the maps in a map of maps.
+	// Inner is the layout of the maps in a map of maps.
 	Inner *innerLayout `json:",omitempty"`
 }
 
-// innerLayout is that of a map in a map of maps, with what else the kernel tells of a map
-// only to those who may open it.
+// innerLayout is the layout of a map in a map of maps, with other properties of a map
+// that the kernel only shows to those who may open it.
 type innerLayout struct {
 	Key, Value        structure
 	MaxEntries, Flags uint32
 }
 
-// structure is a key or a value.
+// structure is the layout of a key or a value.
 type structure struct {
 	Size uint32
-	// Fields are those of a struct, by name, and nil for what is none.
+	// Fields are the fields of a struct, by name, or nil for other types.
 	Fields map[string]field `json:",omitempty"`
 }
 
-// field is where a field of a struct is, in bytes.
+// field is the position of a field in a struct, in bytes.
 type field struct{ Offset, Size int }
 
-// layoutOf is the layout that a map is to have.
+// layoutOf returns the layout that a map should have.
 func layoutOf(spec *ebpf.MapSpec) layout {
 	l := layout{Key: structureOf(spec.Key, spec.KeySize), Value: structureOf(spec.Value, spec.ValueSize)}
 	if inner := spec.InnerMap; inner != nil {
@@ -79,7 +80,8 @@ func fieldsOf(s *btf.Struct) map[string]field {
 	return fields
 }
 
-// readLayouts reads what an earlier process wrote. Without a description, there are none.
+// readLayouts reads what an earlier process wrote. Without a description, it returns
+// none.
 func readLayouts(dir string) (layouts, error) {
 	m, err := ebpf.LoadPinnedMap(filepath.Join(dir, layoutsName), nil)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -103,7 +105,7 @@ func readLayouts(dir string) (layouts, error) {
 	return l, nil
 }
 
-// of finds the layout of a map. It returns nil if it is not described.
+// of returns the layout of a map, or nil if it is not described.
 func (l layouts) of(m *ebpf.Map) (*layout, error) {
 	id, err := mapID(m)
 	if err != nil {
@@ -115,7 +117,7 @@ func (l layouts) of(m *ebpf.Map) (*layout, error) {
 	return nil, nil
 }
 
-// mapID is the kernel's ID of a map.
+// mapID returns the kernel's ID of a map.
 func mapID(m *ebpf.Map) (ebpf.MapID, error) {
 	info, err := m.Info()
 	if err != nil {
@@ -128,8 +130,8 @@ func mapID(m *ebpf.Map) (ebpf.MapID, error) {
 	return id, nil
 }
 
-// describe writes down the layouts of all maps, and of those that they replace: at each
-// moment from now on, what is pinned is described.
+// describe records the layouts of all maps, and of those that they replace, so all pinned
+// maps are described at any time.
 func describe(dir string, maps []*pinnedMap) error {
 	all := layouts{}
 	for _, p := range maps {
@@ -152,7 +154,7 @@ func describe(dir string, maps []*pinnedMap) error {
 	return nil
 }
 
-// write describes maps in place of what was described before.
+// write replaces the description of maps.
 func (l layouts) write(dir string) error {
 	text, err := json.Marshal(l)
 	if err != nil {
@@ -169,7 +171,7 @@ func (l layouts) write(dir string) error {
 	return pinInPlace(m, filepath.Join(dir, layoutsName))
 }
 
-// pinInPlace pins a map where another one may be pinned.
+// pinInPlace pins a map and replaces an existing pin.
 func pinInPlace(m *ebpf.Map, path string) error {
 	next := path + "_next"
 	if err := os.Remove(next); err != nil && !errors.Is(err, fs.ErrNotExist) {

@@ -10,23 +10,26 @@ type scope struct {
 	of      uint32
 }
 
-// member is a service in a scope: what distinguishes it from the others of its address.
+// member is a service in a scope: what distinguishes it from other services of the same
+// address.
 type member struct {
-	// other is the tunnel in the scope of an interface, the interface in that of a tunnel.
+	// other is the tunnel for the scope of an interface, and the interface for that of a
+	// tunnel.
 	other    uint32
 	port     uint16
 	protocol uint8
 }
 
-// scopes are services by scope. A gateway node has one for each tunnel and each interface of
-// up to hundreds of thousands of services, and nothing else of them.
+// scopes holds services by scope. It is the only storage of the services of a gateway
+// node, which may have hundreds of thousands, each with one entry for its tunnel and one
+// for its interface.
 type scopes struct {
-	// first has the service of each scope that came first, and more the others in the order
-	// in which they came. Nearly always there is one.
+	// first holds the service of each scope that was added first, and more the others in
+	// the order in which they were added. Usually there is only one.
 	first map[scope]member
 	more  map[scope][]member
-	// entries is how many keys the kernel's map has for all of them: of each scope one for
-	// the address, and one for each of its ports.
+	// entries is the number of keys in the kernel's map for all of them: for each scope,
+	// one for the address, and one for each of its ports.
 	entries int
 }
 
@@ -34,7 +37,7 @@ func newScopes() scopes {
 	return scopes{first: map[scope]member{}, more: map[scope][]member{}}
 }
 
-// all visits all services.
+// all iterates over all services.
 func (s *scopes) all(yield func(scope, member) bool) {
 	for in := range s.first {
 		for one := range s.each(in) {
@@ -45,7 +48,7 @@ func (s *scopes) all(yield func(scope, member) bool) {
 	}
 }
 
-// each visits the services of a scope.
+// each iterates over the services of a scope.
 func (s *scopes) each(in scope) iter.Seq[member] {
 	return func(yield func(member) bool) {
 		first, ok := s.first[in]
@@ -83,7 +86,8 @@ func (s *scopes) hasPort(in scope, wanted member) bool {
 	return false
 }
 
-// needs is how many keys more the kernel's map has with a service that is not yet there.
+// needs returns the number of additional keys in the kernel's map for a service that is
+// not in the set yet.
 func (s *scopes) needs(in scope, added member) int {
 	switch {
 	case s.empty(in):
@@ -95,7 +99,7 @@ func (s *scopes) needs(in scope, added member) int {
 	}
 }
 
-// add adds a service that is not yet there.
+// add adds a service that is not in the set yet.
 func (s *scopes) add(in scope, added member) {
 	s.entries += s.needs(in, added)
 	if _, ok := s.first[in]; !ok {
@@ -105,7 +109,7 @@ func (s *scopes) add(in scope, added member) {
 	s.more[in] = append(s.more[in], added)
 }
 
-// drop removes a service, if it is there.
+// drop removes a service, if it exists.
 func (s *scopes) drop(in scope, gone member) {
 	if !s.has(in, gone) {
 		return

@@ -10,7 +10,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// eachInner visits the maps in a pinned map of maps, and closes each after the visit.
+// eachInner calls visit for the maps in a pinned map of maps, and closes each after the
+// call.
 func eachInner(m *ebpf.Map, visit func(key []byte, inner *ebpf.Map) error) error {
 	var keys [][]byte
 	var key []byte
@@ -37,8 +38,8 @@ func eachInner(m *ebpf.Map, visit func(key []byte, inner *ebpf.Map) error) error
 	return nil
 }
 
-// innerOf opens a map in a map of maps. It returns nil if there is none, and without
-// CAP_SYS_ADMIN, which the kernel wants for it: what programs have learned is then learned
+// innerOf opens a map in a map of maps. It returns nil if there is none, and also without
+// CAP_SYS_ADMIN, which the kernel requires for it: learned entries are then learned
 // again.
 func innerOf(m *ebpf.Map, key []byte) (*ebpf.Map, error) {
 	var inner *ebpf.Map
@@ -52,8 +53,9 @@ func innerOf(m *ebpf.Map, key []byte) (*ebpf.Map, error) {
 	return inner, nil
 }
 
-// innerSame reports whether all maps in a map of maps are what they should be. The kernel does
-// not describe what it accepts as one, so a map of no maps is not.
+// innerSame reports whether all maps in a map of maps have the expected properties. The
+// kernel does not describe the inner maps that it accepts, so an empty map of maps
+// returns false.
 func innerSame(m *ebpf.Map, spec *ebpf.MapSpec) (bool, error) {
 	same, found := true, false
 	err := eachInner(m, func(_ []byte, inner *ebpf.Map) error {
@@ -64,8 +66,8 @@ func innerSame(m *ebpf.Map, spec *ebpf.MapSpec) (bool, error) {
 	return same && found, err
 }
 
-// copyInner copies a map of maps. Those that are what they should be continue in the new one,
-// the entries of others are converted.
+// copyInner copies a map of maps. Inner maps with the expected properties are reused in
+// the new one, the entries of others are converted.
 func copyInner(from, to *ebpf.Map, spec *ebpf.MapSpec, flags ebpf.MapUpdateFlags) error {
 	return eachInner(from, func(key []byte, had *ebpf.Map) error {
 		how, err := convert(had, spec, nil)

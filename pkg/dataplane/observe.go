@@ -35,14 +35,14 @@ func (d *DataPlane) Drops() (map[DropReason]uint64, error) {
 	return counts, nil
 }
 
-// traces gives the events of the one ring buffer to those who trace.
+// traces distributes the events of the ring buffer to the tracers.
 type traces struct {
 	mu     sync.Mutex
 	reader *ringbuf.Reader
 	shows  map[uint32][]*func(TraceEvent)
 }
 
-// maxTraces is how many tunnels can be traced at the same time.
+// maxTraces is the maximum number of tunnels that can be traced at the same time.
 const maxTraces = 8
 
 // Trace implements Observer.
@@ -100,7 +100,7 @@ func (d *DataPlane) stopTrace(tunnel uint32, show *func(TraceEvent)) error {
 	return d.setTraced()
 }
 
-// setTraced tells the programs which tunnels are traced.
+// setTraced informs the programs which tunnels are traced.
 func (d *DataPlane) setTraced() error {
 	var ids [maxTraces]uint32
 	n := 0
@@ -147,7 +147,7 @@ func (t *traces) read(reader *ringbuf.Reader) {
 
 var protocols = map[uint8]string{1: "ICMP", 6: "TCP", 17: "UDP", 58: "ICMPv6"}
 
-// eventText describes what came, what was decided, and why.
+// eventText describes the packet, the decision, and the reason.
 func eventText(event bpf.KernelEvent) string {
 	var text strings.Builder
 	if event.Direction == bpf.KernelDirectionDIRECTION_IN {

@@ -16,11 +16,10 @@ import (
 	"github.com/acnodal/epic/bpf"
 )
 
-// DataPlane is the data plane of one node. Its methods may be called by several
-// goroutines; those that attach something do so in the network namespace of the
-// caller's thread.
+// DataPlane is the data plane of one node. Its methods may be called concurrently; those
+// that attach programs do so in the network namespace of the caller's thread.
 type DataPlane struct {
-	// mu makes changes one after the other.
+	// mu serializes changes.
 	mu       sync.Mutex
 	options  Options
 	lock     *os.File
@@ -31,12 +30,12 @@ type DataPlane struct {
 	services *services
 	openings *openings
 	directs  *directs
-	// flows and fragments are what programs have learned from packets of proxies.
+	// flows and fragments hold what programs have learned from packets of proxies.
 	flows, fragments *byAddress
 	proxies          *proxies
 	underlay         *underlay
 	traces           traces
-	// generation tells programs of changes.
+	// generation informs programs of changes.
 	generation generation
 }
 
@@ -45,7 +44,7 @@ var (
 	_ Observer = (*DataPlane)(nil)
 )
 
-// Open loads the programs, and takes over what a former process has pinned: maps are
+// Open loads the programs, and takes over what an earlier process has pinned: maps are
 // kept, and attached programs are replaced without a gap. ErrInUse indicates that another
 // process has the data plane open.
 func Open(options Options) (*DataPlane, error) {
@@ -53,7 +52,7 @@ func Open(options Options) (*DataPlane, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open the data plane: %w", err)
 	}
-	// Before Linux 5.11 maps count as locked memory.
+	// Before Linux 5.11, maps count as locked memory.
 	if err := rlimit.RemoveMemlock(); err != nil {
 		return nil, fmt.Errorf("raise the limit of locked memory: %w", err)
 	}
@@ -101,7 +100,7 @@ func (d *DataPlane) open() error {
 	}
 	d.attacher.guard.program = guardian
 	d.underlay = &underlay{mu: &d.mu, options: d.options, attacher: d.attacher, uplink: d.objects.Uplink}
-	// Programs that are about to run need to know all of this.
+	// The programs need all of this before they run.
 	if err := d.underlay.setUplink(); err != nil {
 		return err
 	}
@@ -133,7 +132,7 @@ func (d *DataPlane) open() error {
 		return err
 	}
 	d.proxies = newProxies(&d.mu, d.options.Role, proxyTable, d.services, d.openings, d.directs, []*byAddress{d.flows, d.fragments}, d.attacher)
-	// Learned entries twice: the former programs note some until they are replaced.
+	// Copy learned entries twice: the earlier programs add some until they are replaced.
 	for _, adopt := range []func() error{d.adoptNoted, d.attacher.adopt, d.adoptNoted} {
 		if err := adopt(); err != nil {
 			return err
@@ -150,7 +149,7 @@ func (d *DataPlane) open() error {
 	return nil
 }
 
-// takeLock makes the pin path and locks it until the process ends.
+// takeLock creates the pin path and locks it until the process ends.
 func (d *DataPlane) takeLock() error {
 	if err := os.MkdirAll(d.options.PinPath, 0o700); err != nil {
 		return err
@@ -196,7 +195,7 @@ func (d *DataPlane) configure(spec *ebpf.CollectionSpec) error {
 	spec.Maps[bpf.KernelMapFlows].MaxEntries = d.options.MaxFlows
 	spec.Maps[bpf.KernelMapProxyFlows].InnerMap.MaxEntries = d.options.MaxProxyFlows
 	for _, name := range unusedMaps[d.options.Role] {
-		spec.Maps[name].MaxEntries = 1 // some would take memory
+		spec.Maps[name].MaxEntries = 1 // several entries would use memory
 	}
 	var gateway uint8
 	if d.options.Role == RoleGateway {
@@ -208,7 +207,7 @@ func (d *DataPlane) configure(spec *ebpf.CollectionSpec) error {
 	return spec.Variables[bpf.KernelVarPort].Set(big(d.options.Port))
 }
 
-// adoptNoted takes over what programs of an earlier version noted.
+// adoptNoted copies the entries that programs of an earlier version learned.
 func (d *DataPlane) adoptNoted() error {
 	for _, n := range d.proxies.noted {
 		if err := n.adopt(d.maps); err != nil {
@@ -218,7 +217,7 @@ func (d *DataPlane) adoptNoted() error {
 	return nil
 }
 
-// unusedMaps are the maps that nodes of a role do not use.
+// unusedMaps lists the maps that nodes of a role do not use.
 var unusedMaps = map[Role][]string{
 	RoleGateway: {bpf.KernelMapReplies, bpf.KernelMapFlows, bpf.KernelMapFragmented},
 	RoleClient: {
@@ -227,7 +226,7 @@ var unusedMaps = map[Role][]string{
 	},
 }
 
-// explainLoad makes the verifier's long answer one line; it is a defect of this
+// explainLoad shortens the verifier's long error to one line; it indicates a bug in this
 // package, or a kernel that is too old.
 func explainLoad(err error) error {
 	if verifier, ok := errors.AsType[*ebpf.VerifierError](err); ok {
@@ -251,10 +250,10 @@ func (d *DataPlane) Openings() Openings { return d.openings }
 // Directs returns the endpoints that proxies reach without a tunnel.
 func (d *DataPlane) Directs() Directs { return d.directs }
 
-// Underlay returns the interfaces by which tunnels reach the far ends.
+// Underlay returns the interfaces through which tunnels reach the far ends.
 func (d *DataPlane) Underlay() Underlay { return d.underlay }
 
-// Options returns what the data plane was opened with, with defaults filled in.
+// Options returns the options of the data plane, with defaults filled in.
 func (d *DataPlane) Options() Options { return d.options }
 
 // Repair implements Repairer.
@@ -262,7 +261,7 @@ func (d *DataPlane) Repair() (int, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	mended := 0
-	// Attachments last: what runs then finds full maps.
+	// Repair attachments last: newly attached programs then find complete maps.
 	for _, repair := range []func() (int, error){d.repairPins, d.tunnels.repair, d.services.repair, d.directs.repair, d.proxies.repair, d.flows.repair, d.fragments.repair, d.openings.repair, d.attacher.repair} {
 		n, err := repair()
 		mended += n
@@ -273,14 +272,14 @@ func (d *DataPlane) Repair() (int, error) {
 	return mended, nil
 }
 
-// repairPins pins maps again that somebody unpinned.
+// repairPins pins maps again that were unpinned.
 func (d *DataPlane) repairPins() (int, error) {
 	mended := 0
 	for _, m := range d.maps {
 		if _, err := os.Stat(m.path); err == nil {
 			continue
 		}
-		clone, err := m.m.Clone() // which knows of no pin
+		clone, err := m.m.Clone() // which has no pin
 		if err != nil {
 			return mended, err
 		}
@@ -295,7 +294,7 @@ func (d *DataPlane) repairPins() (int, error) {
 	return mended + 1, describe(d.options.PinPath, d.maps)
 }
 
-// Close ends this process' part. Everything that is pinned keeps working.
+// Close releases the resources of this process. Everything that is pinned keeps working.
 func (d *DataPlane) Close() error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -310,8 +309,7 @@ func (d *DataPlane) Close() error {
 	return errors.Join(errs...)
 }
 
-// Remove detaches all programs, deletes what is pinned, and closes the data plane.
-// Nothing is left behind.
+// Remove detaches all programs, deletes all pins, and closes the data plane.
 func (d *DataPlane) Remove() error {
 	d.mu.Lock()
 	errs := []error{d.attacher.removeAll()}

@@ -15,20 +15,20 @@ import (
 	"github.com/acnodal/epic/bpf"
 )
 
-// openingID distinguishes openings.
+// openingID identifies an opening.
 type openingID struct {
 	ifindex  uint32
 	port     uint16
 	protocol uint8
 }
 
-// openingsComplete is the key of an entry that belongs to no interface. It is there once
-// everything wanted has been put, so a program which takes over from a version
-// without openings knows whether it can rely on them.
+// openingsComplete is the key of an entry that belongs to no interface. It exists once
+// all wanted openings have been put, so a program that takes over from a version without
+// openings knows whether it can rely on them.
 var openingsComplete = bpf.KernelEndpoint{}
 
 // openings implements Openings. An opening has one entry for each address of its
-// interface, and each address has one more entry without port.
+// interface, and each address has one more entry without a port.
 type openings struct {
 	mu      *sync.Mutex
 	role    Role
@@ -37,14 +37,14 @@ type openings struct {
 	lenient *ebpf.Variable
 
 	byInterface map[uint32]map[openingID]struct{}
-	// entries are those of the map, by interface.
+	// entries holds the entries of the map, by interface.
 	entries map[uint32]map[bpf.KernelEndpoint]struct{}
-	// leftover are openings of a former process that nobody has put since.
+	// leftover holds openings of an earlier process that have not been put since.
 	leftover map[openingID]struct{}
 }
 
-// newOpenings reads what a former process left. Programs that are about to run need to
-// know whether to rely on it.
+// newOpenings reads what an earlier process left. Programs must know before they run
+// whether to rely on it.
 func newOpenings(mu *sync.Mutex, role Role, m *bpf.KernelMaps, proxies *table[uint32, bpf.KernelProxy], lenient *ebpf.Variable) (*openings, error) {
 	o := &openings{
 		mu: mu, role: role, proxies: proxies, lenient: lenient,
@@ -73,7 +73,7 @@ func newOpenings(mu *sync.Mutex, role Role, m *bpf.KernelMaps, proxies *table[ui
 	return o, o.complete()
 }
 
-// complete has programs rely on the openings.
+// complete makes programs rely on the openings.
 func (o *openings) complete() error {
 	if o.role != RoleGateway {
 		return nil
@@ -88,7 +88,7 @@ func add[K, V comparable](sets map[K]map[V]struct{}, key K, value V) {
 	sets[key][value] = struct{}{}
 }
 
-// check describes what is wrong with an opening, or gives its ID.
+// check validates an opening and returns its ID.
 func (o *openings) check(opening Opening) (openingID, error) {
 	err := checkProtocol(opening.Protocol)
 	switch {
@@ -140,7 +140,7 @@ func (o *openings) Put(put ...Opening) error {
 	return errors.Join(append(errs, o.proxyChanged(changed))...)
 }
 
-// addresses is how many entries an opening of an interface has.
+// addresses returns the number of entries of an opening of an interface.
 func (o *openings) addresses(ifindex uint32) int {
 	proxy := o.proxies.want[ifindex]
 	return len((pair{four: proxy.Address4, six: proxy.Address6.Bytes}).list())
@@ -186,7 +186,7 @@ func (o *openings) List() ([]Opening, error) {
 	return list, nil
 }
 
-// proxyChanged writes the entries of interfaces again.
+// proxyChanged rewrites the entries of interfaces.
 func (o *openings) proxyChanged(ifindexes map[uint32]struct{}) error {
 	var gone []bpf.KernelEndpoint
 	fresh := map[bpf.KernelEndpoint]uint32{}
@@ -212,7 +212,7 @@ func (o *openings) proxyChanged(ifindexes map[uint32]struct{}) error {
 			delete(o.entries, ifindex)
 		}
 	}
-	// Where it fails half way, all of it is tried again and goes with the proxy.
+	// If it fails partway, everything is retried, and removed with the proxy.
 	for key := range fresh {
 		add(o.entries, key.Scope, key)
 	}
@@ -247,10 +247,10 @@ func (o *openings) proxyGone(ifindexes map[uint32]struct{}) error {
 	return errors.Join(o.delete(ids), o.proxyChanged(ifindexes))
 }
 
-// repair makes the map what it should be. Everything wanted has been put before.
+// repair corrects the map. All wanted openings must have been put before.
 func (o *openings) repair() (int, error) {
 	leftover := slices.Collect(maps.Keys(o.leftover))
-	// Proxies that an earlier version left, and that are what they were, have no entries yet.
+	// Unchanged proxies of an earlier version have no entries yet.
 	all := map[uint32]struct{}{}
 	for ifindex := range o.proxies.want {
 		all[ifindex] = struct{}{}

@@ -7,36 +7,38 @@ import (
 	"fmt"
 )
 
-// What Options' fields are if they are zero.
+// Defaults of Options' fields.
 const (
-	// DefaultPort is the UDP port of tunnels at this node.
+	// DefaultPort is the UDP port of tunnels on this node.
 	DefaultPort = 6080
-	// DefaultPinPath is where maps and links are pinned.
+	// DefaultPinPath is the directory in which maps and links are pinned.
 	DefaultPinPath = "/sys/fs/bpf/epic"
-	// DefaultMaxTunnels bounds the tunnels of a node.
+	// DefaultMaxTunnels limits the tunnels of a node.
 	DefaultMaxTunnels = 131072
-	// DefaultMaxServices bounds its services. The address of an endpoint counts
-	// as one more, once for each interface or tunnel.
+	// DefaultMaxServices limits its services. The address of an endpoint counts as one
+	// more, once for each interface or tunnel.
 	DefaultMaxServices = 524288
-	// DefaultMaxFlows bounds the flows that a client node remembers. Beyond, the
-	// least recently used is forgotten.
+	// DefaultMaxFlows limits the flows that a client node stores. Beyond that, the least
+	// recently used is evicted.
 	DefaultMaxFlows = 131072
-	// DefaultMaxProxyFlows bounds the flows that a gateway node remembers of one proxy's
+	// DefaultMaxProxyFlows limits the flows that a gateway node stores for one proxy's
 	// address, if several pods of the proxy run on the node. They take about 2 MB of the
 	// kernel's memory, a small part of what Envoy needs for as many connections.
 	DefaultMaxProxyFlows = 16384
-	// MaxOpenings bounds the published ports of a node's proxies, each at each address.
+	// MaxOpenings limits the published ports of a node's proxies, counted for each
+	// address.
 	MaxOpenings = 131072
-	// MaxDirects bounds the endpoints without a tunnel, each of each proxy's interface.
+	// MaxDirects limits the endpoints without a tunnel, counted for each proxy's
+	// interface.
 	MaxDirects = 131072
 )
 
 // Hook describes how programs are attached for tc.
 type Hook string
 
-// The hooks.
+// Values of Hook.
 const (
-	// HookAuto is tcx where the kernel has it, else clsact.
+	// HookAuto is tcx if the kernel supports it, otherwise clsact.
 	HookAuto Hook = ""
 	// HookTCX is tcx (Linux 6.6 and later).
 	HookTCX Hook = "tcx"
@@ -44,44 +46,44 @@ const (
 	HookClsact Hook = "clsact"
 )
 
-// XDP reports whether packets are taken out of tunnels by XDP.
+// XDP defines whether packets are decapsulated by XDP.
 type XDP string
 
-// The choices for XDP.
+// Values of XDP.
 const (
-	// XDPAuto is native XDP on network cards whose driver runs it without switching off
+	// XDPAuto is native XDP on network cards whose driver supports it without disabling
 	// offloads that other traffic needs. It is never used on a veth.
 	XDPAuto XDP = ""
-	// XDPNative is native XDP everywhere, whatever it costs other traffic; an interface
-	// that can't is an error.
+	// XDPNative is native XDP everywhere, regardless of the cost for other traffic; it is
+	// an error if an interface does not support it.
 	XDPNative XDP = "native"
 	// XDPOff is tc only.
 	XDPOff XDP = "off"
 )
 
-// Options describe what a data plane is like. The zero value of each field but Role
-// stands for its default.
+// Options configures a data plane. The zero value of each field except Role means its
+// default.
 type Options struct {
-	// Role is this node's. Required.
+	// Role is the role of this node. Required.
 	Role Role
 	// Port is the UDP port of all tunnels at this node's end.
 	Port uint16
-	// PinPath is a directory in a bpffs, which is made if need be. A data plane
-	// owns it alone.
+	// PinPath is a directory in a bpffs, which is created if necessary. Only one data
+	// plane may use it.
 	PinPath string
-	// MaxTunnels, MaxServices, MaxFlows and MaxProxyFlows are the limits of the maps. They
-	// may change from one Open to the next.
+	// MaxTunnels, MaxServices, MaxFlows and MaxProxyFlows are the limits of the maps.
+	// They may change from one Open to the next.
 	MaxTunnels, MaxServices, MaxFlows, MaxProxyFlows uint32
 	// Hook describes how programs are attached for tc.
 	Hook Hook
-	// XDP reports whether packets are taken out of tunnels by XDP.
+	// XDP defines whether packets are decapsulated by XDP.
 	XDP XDP
-	// RequireCookies refuses packets without a cookie in all tunnels, whatever SetCookies
-	// says of one.
+	// RequireCookies drops packets without a cookie in all tunnels, regardless of
+	// SetCookies.
 	RequireCookies bool
 }
 
-// complete fills in defaults, and describes what is wrong.
+// complete returns the options with defaults, or an error if they are invalid.
 func (o Options) complete() (Options, error) {
 	var errs []error
 	if o.Role != RoleGateway && o.Role != RoleClient {

@@ -19,19 +19,19 @@ import (
 	"github.com/acnodal/epic/bpf"
 )
 
-// unpinned are maps that live and die with the programs: .rodata, .bss, and events and
-// what CPUs remember, which nobody misses after a restart.
+// unpinned lists maps that are replaced with the programs: .rodata, .bss, events and
+// per-CPU caches, which are not needed after a restart.
 var unpinned = map[string]bool{
 	".rodata": true, ".bss": true, bpf.KernelMapEvents: true,
 	bpf.KernelMapRouteCache: true, bpf.KernelMapEncapCache: true, bpf.KernelMapDecapCache: true,
 }
 
-// formerNames are the names that maps had in earlier versions.
+// formerNames maps maps to their names in earlier versions.
 var formerNames = map[string]string{
 	bpf.KernelMapLocalEndpoints: "places", bpf.KernelMapPublishedPorts: "openings",
 }
 
-// learned are maps whose entries programs write.
+// learned lists maps whose entries programs write.
 var learned = map[string]bool{
 	bpf.KernelMapFlows: true, bpf.KernelMapFragmented: true, bpf.KernelMapProxyFlows: true,
 	bpf.KernelMapProxyFragments: true, bpf.KernelMapFragmentCounts: true,
@@ -44,19 +44,20 @@ type pinnedMap struct {
 	path string
 	spec *ebpf.MapSpec
 	m    *ebpf.Map
-	// old is a map of another layout, size or name, which is in use until the programs
+	// old is a map with another layout, size or name, which is in use until the programs
 	// are replaced.
 	old *ebpf.Map
-	// had is the layout of what was pinned, nil if it is not described.
+	// had is the layout of the pinned map, or nil if it is not described.
 	had *layout
-	// former is where a map of a former name may be pinned, empty if there was none.
+	// former is the path at which a map with an earlier name may be pinned, or empty.
 	former string
-	// unused indicates that this node's role does not use the map, so nothing is copied into it.
+	// unused indicates that this node's role does not use the map, so nothing is copied
+	// into it.
 	unused bool
 }
 
-// openMaps opens the pinned maps, makes those that are missing, and copies those
-// whose layout or size is another into new ones, except those that are not used.
+// openMaps opens the pinned maps, creates missing ones, and copies those with another
+// layout or size into new ones, except unused ones.
 func openMaps(spec *ebpf.CollectionSpec, dir string, unused []string) ([]*pinnedMap, error) {
 	described, err := readLayouts(dir)
 	if err != nil {
@@ -130,7 +131,7 @@ func (p *pinnedMap) open(described layouts) error {
 	return nil
 }
 
-// isSame reports whether a pinned map is what it should be.
+// isSame reports whether a pinned map has the expected properties.
 func (p *pinnedMap) isSame(old *ebpf.Map) (bool, error) {
 	how, err := convert(old, p.spec, p.had)
 	if err != nil || how != nil || p.spec.InnerMap == nil {
@@ -142,7 +143,7 @@ func (p *pinnedMap) isSame(old *ebpf.Map) (bool, error) {
 	return innerSame(old, p.spec.InnerMap)
 }
 
-// copy copies the entries of the map that is replaced.
+// copy copies the entries of the replaced map.
 func (p *pinnedMap) copy(flags ebpf.MapUpdateFlags) error {
 	if p.unused {
 		return nil
@@ -160,8 +161,8 @@ func (p *pinnedMap) copy(flags ebpf.MapUpdateFlags) error {
 	return how.copy(p.old, p.m, flags)
 }
 
-// replace pins a new map in place of the old one, once no program uses that anymore.
-// What the old programs have learned in the meantime goes with it.
+// replace pins a new map in place of the old one, once no program uses that anymore. It
+// copies what the old programs have learned in the meantime.
 func (p *pinnedMap) replace() error {
 	if p.old == nil {
 		return p.removeFormer()
@@ -179,7 +180,7 @@ func (p *pinnedMap) replace() error {
 	return errors.Join(err, p.removeFormer())
 }
 
-// removeFormer unpins what is pinned by a former name, which is no longer of use.
+// removeFormer removes the obsolete pin with an earlier name.
 func (p *pinnedMap) removeFormer() error {
 	if p.former == "" {
 		return nil
@@ -190,17 +191,17 @@ func (p *pinnedMap) removeFormer() error {
 	return nil
 }
 
-// conversion is how the entries of a pinned map become those of another layout: field by
-// field, by name. Without moves, none does: the node program writes most entries again when
-// it starts, and programs learn the rest again.
+// conversion describes how the entries of a pinned map are converted to another layout:
+// field by field, by name. Without moves, no entry is converted: the node program
+// rewrites most entries when it starts, and programs learn the rest again.
 type conversion struct {
 	key, value []move
 }
 
 type move struct{ from, to, size int }
 
-// convert compares a map with what it should be. It returns nil if they are the same. The
-// layout is the one that is described, if any.
+// convert compares a map with its specification. It returns nil if they are the same. had
+// is the described layout, if any.
 func convert(m *ebpf.Map, spec *ebpf.MapSpec, had *layout) (*conversion, error) {
 	info, err := m.Info()
 	if err != nil {
@@ -224,7 +225,8 @@ func convert(m *ebpf.Map, spec *ebpf.MapSpec, had *layout) (*conversion, error) 
 	return c, nil
 }
 
-// layoutInKernel is the layout of a map that is not described, as far as the kernel shows it.
+// layoutInKernel returns the layout of a map that is not described, as far as the kernel
+// shows it.
 func layoutInKernel(m *ebpf.Map, info *ebpf.MapInfo, spec *ebpf.MapSpec) (*layout, error) {
 	l := &layout{Key: structure{Size: info.KeySize}, Value: structure{Size: info.ValueSize}}
 	handle, err := m.Handle()
@@ -240,7 +242,7 @@ func layoutInKernel(m *ebpf.Map, info *ebpf.MapInfo, spec *ebpf.MapSpec) (*layou
 	return l, nil
 }
 
-// fieldsIn finds the fields of a struct by its name in the types of a pinned map.
+// fieldsIn returns the fields of a struct by its name in the types of a pinned map.
 func fieldsIn(types *btf.Spec, wanted btf.Type) map[string]field {
 	to, ok := btf.As[*btf.Struct](wanted)
 	if !ok {
@@ -253,9 +255,9 @@ func fieldsIn(types *btf.Spec, wanted btf.Type) map[string]field {
 	return fieldsOf(from)
 }
 
-// becomes reports whether two structures are the same, and else what moves where. What has
-// no fields moves as a whole. Nothing moves if fields are not known: of another size, they
-// may be anything.
+// becomes reports whether two structures are the same, and otherwise returns the moves. A
+// value without fields is moved as a whole. If fields are unknown and the size differs,
+// nothing is moved.
 func (s structure) becomes(to structure) (same bool, moves []move) {
 	switch {
 	case to.Fields == nil || s.Fields == nil && s.Size == to.Size:
@@ -283,8 +285,8 @@ func apply(moves []move, from []byte, size uint32) []byte {
 	return to
 }
 
-// copy converts all entries of a map. The flags report whether those that the new map
-// has already are written again.
+// copy converts all entries of a map. flags define whether entries that the new map
+// already has are overwritten.
 func (c *conversion) copy(from, to *ebpf.Map, flags ebpf.MapUpdateFlags) error {
 	if c.key == nil || c.value == nil {
 		return nil
@@ -321,8 +323,8 @@ func (c *conversion) copy(from, to *ebpf.Map, flags ebpf.MapUpdateFlags) error {
 	return iterated(entries)
 }
 
-// split converts all entries of a map, each into the map that it belongs to. Those that
-// belong to none are left out.
+// split converts all entries of a map, each into the map to which it belongs. It omits
+// those that belong to none.
 func (c *conversion) split(from *ebpf.Map, spec *ebpf.MapSpec, into func(key []byte) *ebpf.Map, flags ebpf.MapUpdateFlags) error {
 	return c.each(from, spec.KeySize, spec.ValueSize, func(key, value []byte) error {
 		to := into(key)
@@ -333,7 +335,7 @@ func (c *conversion) split(from *ebpf.Map, spec *ebpf.MapSpec, into func(key []b
 	})
 }
 
-// each visits the converted entries of a map that has one value a key.
+// each calls visit for the converted entries of a map with one value per key.
 func (c *conversion) each(from *ebpf.Map, keySize, valueSize uint32, visit func(key, value []byte) error) error {
 	if c.key == nil || c.value == nil {
 		return nil
@@ -348,7 +350,7 @@ func (c *conversion) each(from *ebpf.Map, keySize, valueSize uint32, visit func(
 	return iterated(entries)
 }
 
-// copied describes what is wrong with the outcome of writing an entry into a map.
+// copied returns the error for writing an entry into a map.
 func copied(to *ebpf.Map, err error) error {
 	switch {
 	case err == nil, errors.Is(err, ebpf.ErrKeyExist):
@@ -359,8 +361,8 @@ func copied(to *ebpf.Map, err error) error {
 	return fmt.Errorf("copy an entry: %w", err)
 }
 
-// iterated reports whether all entries were visited. Programs keep writing, so an iteration
-// may start over and meet an end.
+// iterated returns an error if not all entries were visited. Programs keep writing, so an
+// iteration may restart and reach a limit.
 func iterated(entries *ebpf.MapIterator) error {
 	if err := entries.Err(); err != nil && !errors.Is(err, ebpf.ErrIterationAborted) {
 		return err

@@ -17,22 +17,22 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Problem is something that this machine lacks.
+// Problem is a missing requirement of this machine.
 type Problem struct {
 	// What is missing.
 	What string
-	// Remedy is the way out.
+	// Remedy is the fix.
 	Remedy string
-	// Fatal indicates that the data plane can't work; else something is slower, or
+	// Fatal indicates that the data plane can't work; otherwise something is slower or
 	// not possible.
 	Fatal bool
 }
 
-// String says both in one line.
+// String returns both in one line.
 func (p Problem) String() string { return p.What + ": " + p.Remedy }
 
-// Probe describes what this machine lacks for a data plane, before Open fails for it.
-// Interfaces are those that the underlay is meant to have, by name.
+// Probe returns what this machine lacks for a data plane, before Open fails because of
+// it. interfaces are the names of the intended underlay interfaces.
 func Probe(options Options, interfaces ...string) []Problem {
 	options, err := options.complete()
 	if err != nil {
@@ -46,7 +46,7 @@ func Probe(options Options, interfaces ...string) []Problem {
 	if len(missing) > 0 {
 		add(true, "capability "+strings.Join(missing, ", ")+" is missing",
 			"run as root, or add it to securityContext.capabilities of the container")
-		return problems // whatever else failed would fail for it
+		return problems // all further checks would fail because of it
 	}
 	_ = rlimit.RemoveMemlock()
 	problems = append(problems, lacking(kernelFeatures)...)
@@ -75,8 +75,8 @@ func Probe(options Options, interfaces ...string) []Problem {
 	return problems
 }
 
-// kernelFeature is something that the programs use, and the release of Linux that
-// brought it.
+// kernelFeature is a feature that the programs use, and the release of Linux that
+// introduced it.
 type kernelFeature struct {
 	name, since string
 	have        func() error
@@ -102,8 +102,8 @@ var kernelFeatures = []kernelFeature{
 	{"a clock that is cheap to read (bpf_ktime_get_coarse_ns)", "5.11", hasHelper(asm.FnKtimeGetCoarseNs)},
 }
 
-// lacking reports which features this kernel does not have. A check that fails for
-// another reason says nothing about that.
+// lacking returns the features that this kernel does not have. It ignores checks that
+// fail for another reason.
 func lacking(wanted []kernelFeature) []Problem {
 	var problems []Problem
 	for _, feature := range wanted {
@@ -118,8 +118,8 @@ func lacking(wanted []kernelFeature) []Problem {
 	return problems
 }
 
-// needed are the capabilities that the data plane needs: loading programs, which follow
-// pointers into packets, and attaching them. CAP_SYS_ADMIN contains some.
+// needed lists the capabilities that the data plane needs: loading programs, which follow
+// pointers into packets, and attaching them. CAP_SYS_ADMIN includes some.
 var needed = []struct {
 	name       string
 	capability uint
@@ -135,7 +135,7 @@ func missingCapabilities() []string {
 	header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
 	var data [2]unix.CapUserData
 	if err := unix.Capget(&header, &data[0]); err != nil {
-		return nil // what fails for it will say so
+		return nil // the operation that fails because of it will report it
 	}
 	has := func(capability uint) bool {
 		return data[capability/32].Effective&(1<<(capability%32)) != 0
@@ -148,7 +148,7 @@ func missingCapabilities() []string {
 	return missing
 }
 
-// probePinPath returns why pins can't be made below a path, which need not exist yet.
+// probePinPath returns why pins can't be created below a path, which need not exist yet.
 func probePinPath(path string) error {
 	for dir := path; ; dir = filepath.Dir(dir) {
 		_, err := os.Stat(dir)

@@ -22,10 +22,10 @@ type proxies struct {
 	services *services
 	openings *openings
 	directs  *directs
-	// noted are the maps that follow the proxies' addresses.
+	// noted holds the maps that depend on the proxies' addresses.
 	noted    []*byAddress
 	attacher *attacher
-	// leftover are interfaces of a former process that nobody has put since.
+	// leftover holds interfaces of an earlier process that have not been put since.
 	leftover map[uint32]struct{}
 }
 
@@ -72,7 +72,7 @@ func (p *proxies) Put(put ...Proxy) error {
 	return errors.Join(errs...)
 }
 
-// encode checks a proxy, and looks up what its interface can do.
+// encode validates a proxy, and looks up the properties of its interface.
 func (p *proxies) encode(proxy Proxy) (bpf.KernelProxy, error) {
 	var value bpf.KernelProxy
 	if proxy.Interface <= 0 {
@@ -91,7 +91,7 @@ func (p *proxies) encode(proxy Proxy) (bpf.KernelProxy, error) {
 	addresses := pairOf(proxy.Addresses)
 	value.Address4, value.Address6.Bytes = addresses.four, addresses.six
 	copy(value.Mac[:], proxy.PeerMAC)
-	// The kernel hands packets to the far end of a pair only across namespaces.
+	// The kernel passes packets to the far end of a pair only across namespaces.
 	if kind := link.Type(); (kind == "veth" || kind == "netkit") && link.Attrs().NetNsID >= 0 {
 		value.Flags |= bpf.KernelServiceFlagsSERVICE_PEER
 	}
@@ -116,11 +116,11 @@ func (p *proxies) delete(interfaces []int) error {
 		delete(p.leftover, ifindex)
 	}
 	errs = append(errs, p.proxies.remove(slices.Collect(maps.Keys(gone))))
-	// What the program let out it lets out no more once it is gone.
+	// Without the program, its packets are no longer let out.
 	return errors.Join(append(errs, p.follow(), p.openings.proxyGone(gone))...)
 }
 
-// follow makes and removes the maps of addresses.
+// follow creates and removes the maps of addresses.
 func (p *proxies) follow() error {
 	var errs []error
 	for _, l := range p.noted {
@@ -145,7 +145,7 @@ func (p *proxies) List() ([]Proxy, error) {
 	return list, nil
 }
 
-// repair makes the map what it should be. Attachments are the attacher's.
+// repair corrects the map. The attacher repairs attachments.
 func (p *proxies) repair() (int, error) {
 	var leftover []int
 	for ifindex := range p.leftover {

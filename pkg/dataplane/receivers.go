@@ -12,18 +12,18 @@ import (
 	"github.com/acnodal/epic/bpf"
 )
 
-// receiverWords is the size of the programs' filter, in words of 64 bits.
+// receiverWords is the size of the programs' filter, in 64-bit words.
 const receiverWords = 1024
 
-// receivers is a filter of the addresses to which a client node's endpoints answer. A packet
-// whose address is not in it is looked at no further. An address that is in it may be another
-// one with the same hash.
+// receivers is a filter of the addresses to which a client node's endpoints reply. A
+// packet whose address is not in it is not examined further. An address that is in it may
+// be another one with the same hash.
 type receivers struct {
 	filter *ebpf.Variable
 	bits   [receiverWords]uint64
 }
 
-// add adds the addresses to which answers go. They have to be there before the answers.
+// add adds the addresses of replies. They have to be added before the replies.
 func (r *receivers) add(answers iter.Seq[bpf.KernelFlow]) error {
 	changed := false
 	for key := range answers {
@@ -37,7 +37,7 @@ func (r *receivers) add(answers iter.Seq[bpf.KernelFlow]) error {
 	return r.write()
 }
 
-// set has the addresses of these answers and no others.
+// set replaces the addresses by those of the given replies.
 func (r *receivers) set(answers iter.Seq[bpf.KernelFlow]) error {
 	clear(r.bits[:])
 	for key := range answers {
@@ -54,7 +54,7 @@ func (r *receivers) write() error {
 	return nil
 }
 
-// receiverBit finds the bit of an address as is_receiver in bpf/encap.h does.
+// receiverBit returns the bit of an address, like is_receiver in bpf/encap.h.
 func receiverBit(address [16]byte) (word int, bit uint64) {
 	var hash uint32
 	if from16(address).Is4() {

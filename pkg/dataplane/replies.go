@@ -13,19 +13,19 @@ import (
 	"github.com/acnodal/epic/bpf"
 )
 
-// closedFor is how long an endpoint that was removed stays closed: what it still sends to
-// the proxy is dropped, and not sent outside tunnels. No TCP stack keeps sending for as
-// long without an answer.
+// closedFor is how long a removed endpoint stays closed: its packets to the proxy are
+// dropped, and not sent outside tunnels. No TCP stack keeps sending for as long without a
+// response.
 const closedFor = 20 * time.Minute
 
-// replies is the map by which a client node finds the tunnel of an answer. Unlike the
-// flows, it forgets nothing.
+// replies is the map in which a client node looks up the tunnel of a reply. Unlike the
+// flows, it never evicts entries.
 type replies struct {
 	table *table[bpf.KernelFlow, bpf.KernelReply]
-	// closed are the entries of endpoints that were removed, and since when.
+	// closed holds the entries of removed endpoints, and since when they are closed.
 	closed map[bpf.KernelFlow]time.Time
 	now    func() time.Time
-	// receivers has a bit for each address to which there are answers.
+	// receivers has a bit for each address with replies.
 	receivers receivers
 }
 
@@ -46,7 +46,7 @@ func newReplies(m *bpf.KernelMaps, filter *ebpf.Variable) (*replies, error) {
 	return r, nil
 }
 
-// write sets entries. Those that are closed give way if there is no room.
+// write sets entries. If there is no room, it removes closed ones.
 func (r *replies) write(entries map[bpf.KernelFlow]bpf.KernelReply) error {
 	missing := 0
 	for key := range entries {
@@ -73,7 +73,7 @@ func (r *replies) write(entries map[bpf.KernelFlow]bpf.KernelReply) error {
 	return nil
 }
 
-// close keeps entries, which lead nowhere from now on.
+// close keeps entries that lead nowhere from now on.
 func (r *replies) close(keys []bpf.KernelFlow) error {
 	entries := make(map[bpf.KernelFlow]bpf.KernelReply, len(keys))
 	for _, key := range keys {
@@ -100,7 +100,7 @@ func (r *replies) forget(keys []bpf.KernelFlow) error {
 	return nil
 }
 
-// repair makes the map what it should be, and forgets what was closed for long enough.
+// repair corrects the map, and removes entries that were closed for long enough.
 func (r *replies) repair() (int, error) {
 	var old []bpf.KernelFlow
 	for key, since := range r.closed {
@@ -135,8 +135,8 @@ func (r *replies) wanted(ids []serviceID, sources map[serviceID]pair) map[bpf.Ke
 	return entries
 }
 
-// choose picks the tunnel of what no flow is known of: the one that is there already,
-// since flows that came by it were not noted while it was the only one.
+// choose returns the tunnel for replies without a known flow: the current one, because
+// flows that came through it were not recorded while it was the only one.
 func (r *replies) choose(key bpf.KernelFlow, tunnels []uint32) bpf.KernelReply {
 	value := bpf.KernelReply{Tunnel: slices.Min(tunnels)}
 	if had := r.table.want[key].Tunnel; had != 0 && slices.Contains(tunnels, had) {
@@ -148,8 +148,8 @@ func (r *replies) choose(key bpf.KernelFlow, tunnels []uint32) bpf.KernelReply {
 	return value
 }
 
-// replyKeys are the entries of a service: for each of the proxy's addresses of its family
-// one for its port, and one for its address.
+// replyKeys returns the keys of a service: for each of the proxy's addresses of its
+// family, one for its port, and one for its address.
 func replyKeys(id serviceID, sources pair) []bpf.KernelFlow {
 	address := from16(id.address)
 	i := slices.IndexFunc(sources.list(), func(source netip.Addr) bool { return source.Is4() == address.Is4() })

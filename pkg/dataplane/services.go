@@ -16,7 +16,7 @@ import (
 	"github.com/acnodal/epic/bpf"
 )
 
-// serviceID distinguishes services.
+// serviceID identifies a service.
 type serviceID struct {
 	tunnel   uint32
 	ifindex  uint32
@@ -25,31 +25,31 @@ type serviceID struct {
 	protocol uint8
 }
 
-// services implements Services. A service is an entry of the map of services (gateway) and
-// one of the map of policies; several services of one address share the two entries of that
-// address as such. It keeps the services by their scopes, and computes the entries from them
-// whenever they are written or compared.
+// services implements Services. A service is an entry of the map of services (gateway)
+// and one of the map of policies; several services of one address share the two entries
+// of that address itself. services stores the services by their scopes, and computes the
+// entries from them whenever they are written or compared.
 type services struct {
 	mu       *sync.Mutex
 	role     Role
 	services *derived[bpf.KernelEndpoint, bpf.KernelService]
 	policies *derived[bpf.KernelEndpoint, bpf.KernelPolicy]
 	proxies  *table[uint32, bpf.KernelProxy]
-	// replies is the client's.
+	// replies is set on a client.
 	replies *replies
 
-	// byInterface is the gateway's.
+	// byInterface is used on a gateway.
 	byInterface, byTunnel scopes
-	// chosen is the interface of policies whose services have several, if it is not the one
-	// with the lowest index. Gateway only.
+	// chosen is the interface of policies whose services have several, if it is not the
+	// one with the lowest index. Gateway only.
 	chosen map[bpf.KernelEndpoint]uint32
-	// sources are those of each service. Client only.
+	// sources holds the sources of each service. Client only.
 	sources map[serviceID]pair
-	// byAddress lists the services of a client's endpoint by its address.
+	// byAddress holds the services of a client's endpoints by address.
 	byAddress map[[16]byte][]serviceID
-	// leaving are those that leave.
+	// leaving holds the leaving services.
 	leaving map[serviceID]struct{}
-	// leftover are services of a former process that nobody has put since.
+	// leftover holds services of an earlier process that have not been put since.
 	leftover map[serviceID]struct{}
 }
 
@@ -97,7 +97,7 @@ func newServices(mu *sync.Mutex, role Role, o *bpf.KernelObjects, proxies *table
 	if s.replies, err = newReplies(m, o.Receivers); err != nil {
 		return nil, err
 	}
-	// An earlier version had none. What runs from now on relies on them.
+	// An earlier version had no replies. The new programs rely on them.
 	return s, s.writeReplies(slices.Collect(maps.Keys(s.byAddress)))
 }
 
@@ -113,7 +113,7 @@ func (s *services) writeReplies(addresses [][16]byte) error {
 	return s.replies.write(entries)
 }
 
-// closeReplies closes the entries of services that are gone, unless others have them.
+// closeReplies closes the entries of removed services, unless others have them.
 func (s *services) closeReplies(gone map[serviceID]pair) error {
 	if s.replies == nil {
 		return nil
@@ -142,7 +142,8 @@ func idOf(key bpf.KernelEndpoint) serviceID {
 	return serviceID{address: key.Address.Bytes, port: key.Port, protocol: key.Protocol}
 }
 
-// inTunnel and atInterface are the scopes of a service, and what it is there.
+// inTunnel returns the scope of a service in its tunnel and its member there; atInterface
+// does so for its interface.
 func (id serviceID) inTunnel() (scope, member) {
 	return scope{id.address, id.tunnel}, member{id.ifindex, id.port, id.protocol}
 }
@@ -151,12 +152,12 @@ func (id serviceID) atInterface() (scope, member) {
 	return scope{id.address, id.ifindex}, member{id.tunnel, id.port, id.protocol}
 }
 
-// ofTunnel is the reverse of inTunnel.
+// ofTunnel is the inverse of inTunnel.
 func ofTunnel(in scope, m member) serviceID {
 	return serviceID{tunnel: in.of, ifindex: m.other, address: in.address, port: m.port, protocol: m.protocol}
 }
 
-// atInterface is the reverse of serviceID.atInterface.
+// atInterface is the inverse of serviceID.atInterface.
 func atInterface(at scope, m member) serviceID {
 	return serviceID{tunnel: m.other, ifindex: at.of, address: at.address, port: m.port, protocol: m.protocol}
 }
@@ -166,7 +167,7 @@ func (s *services) has(id serviceID) bool {
 	return s.byTunnel.has(in, m)
 }
 
-// all visits all services.
+// all iterates over all services.
 func (s *services) all(yield func(serviceID) bool) {
 	for in, m := range s.byTunnel.all {
 		if !yield(ofTunnel(in, m)) {
@@ -192,7 +193,7 @@ func (s *services) add(id serviceID, sources pair) {
 	}
 }
 
-// setLeaving notes whether a service leaves.
+// setLeaving records whether a service is leaving.
 func (s *services) setLeaving(id serviceID, leaving bool) {
 	if leaving {
 		s.leaving[id] = struct{}{}
@@ -223,7 +224,7 @@ func (s *services) drop(id serviceID) {
 	}
 }
 
-// check describes what is wrong with a service, or gives its ID and sources.
+// check validates a service and returns its ID and sources.
 func (s *services) check(service Service) (serviceID, pair, error) {
 	name := service.name()
 	var none pair
@@ -248,7 +249,7 @@ func (s *services) check(service Service) (serviceID, pair, error) {
 	return id, pairOf(service.Sources), nil
 }
 
-// idOfService is the ID of a service. A client's has no interface.
+// idOfService returns the ID of a service. A client's service has no interface.
 func (s *services) idOfService(service Service) serviceID {
 	id := serviceID{
 		tunnel: service.Tunnel, address: as16(service.Endpoint.Addr()),
@@ -264,7 +265,7 @@ func (s Service) name() string {
 	return fmt.Sprintf("service %v of tunnel %d", s.Endpoint, s.Tunnel)
 }
 
-// checkProtocol describes what is wrong with the protocol of a port.
+// checkProtocol validates the protocol of a port.
 func checkProtocol(protocol uint8) error {
 	if protocol != unix.IPPROTO_TCP && protocol != unix.IPPROTO_UDP {
 		return fmt.Errorf("protocol %d: must be %d (TCP) or %d (UDP)", protocol, unix.IPPROTO_TCP, unix.IPPROTO_UDP)
@@ -272,7 +273,7 @@ func checkProtocol(protocol uint8) error {
 	return nil
 }
 
-// checkAddresses describes what is wrong with a proxy's addresses.
+// checkAddresses validates a proxy's addresses.
 func checkAddresses(addresses []netip.Addr) error {
 	var four, six int
 	for _, address := range addresses {
@@ -392,7 +393,7 @@ func (s *services) withOthers(inTunnels map[scope]struct{}) map[scope]struct{} {
 	return all
 }
 
-// missing lists the keys that one map has and the other has not.
+// missing returns the keys that are in from and not in in.
 func missing[K comparable, V any](from, in map[K]V) []K {
 	var keys []K
 	for key := range from {
@@ -403,20 +404,20 @@ func missing[K comparable, V any](from, in map[K]V) []K {
 	return keys
 }
 
-// write writes the entries of addresses in tunnels, and of the same addresses behind
-// all interfaces that reach them by those tunnels.
+// write writes the entries of addresses in tunnels, and of the same addresses behind all
+// interfaces that reach them through those tunnels.
 func (s *services) write(inTunnels map[scope]struct{}) error {
 	inTunnels = s.withOthers(inTunnels)
 	entries, policies := s.entries(inTunnels, s.interfacesOf(inTunnels))
-	// On a client an answer finds its way before the request is let in. On a gateway it
-	// is let in before the request is let out.
+	// On a client, add the route of replies before requests are admitted. On a gateway,
+	// admit replies before requests are let out.
 	if err := s.writeReplies(addressesOf(inTunnels)); err != nil {
 		return err
 	}
 	return errors.Join(s.policies.update(policies), s.services.update(entries))
 }
 
-// interfacesOf gives the scopes of interfaces whose services share scopes of tunnels.
+// interfacesOf returns the scopes of interfaces whose services share scopes of tunnels.
 func (s *services) interfacesOf(inTunnels map[scope]struct{}) map[scope]struct{} {
 	at := map[scope]struct{}{}
 	if s.role == RoleGateway {
@@ -451,7 +452,7 @@ func (s *services) List() ([]Service, error) {
 	return list, nil
 }
 
-// proxyChanged writes the entries of an interface's services again.
+// proxyChanged rewrites the entries of an interface's services.
 func (s *services) proxyChanged(ifindexes map[uint32]struct{}) error {
 	inTunnels := map[scope]struct{}{}
 	for id := range s.all {
@@ -473,7 +474,7 @@ func (s *services) proxyGone(ifindexes map[uint32]struct{}) error {
 	return s.delete(ids)
 }
 
-// repair makes the maps what they should be.
+// repair corrects the maps.
 func (s *services) repair() (int, error) {
 	leftover := slices.Collect(maps.Keys(s.leftover))
 	if err := s.delete(leftover); err != nil {

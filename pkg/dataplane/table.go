@@ -8,13 +8,13 @@ import (
 	"github.com/cilium/ebpf"
 )
 
-// table is a hash map of the kernel, with a copy of what it should hold.
+// table is a kernel hash map with a copy of its desired content.
 type table[K, V comparable] struct {
 	kernelMap[K, V]
 	want map[K]V
 }
 
-// newTable makes the table of a map, which is taken to hold what it should.
+// newTable returns the table of a map, whose current content becomes the desired one.
 func newTable[K, V comparable](m *ebpf.Map, what string) (*table[K, V], error) {
 	t := &table[K, V]{kernelMap: kernelMap[K, V]{m: m, what: what}}
 	var err error
@@ -28,7 +28,7 @@ func newTable[K, V comparable](m *ebpf.Map, what string) (*table[K, V], error) {
 // room returns how many more entries fit.
 func (t *table[K, V]) room() int { return int(t.m.MaxEntries()) - len(t.want) }
 
-// update writes entries that differ from what is there.
+// update writes entries that differ from the current ones.
 func (t *table[K, V]) update(entries map[K]V) error {
 	keys, values := make([]K, 0, len(entries)), make([]V, 0, len(entries))
 	for key, value := range entries {
@@ -45,7 +45,7 @@ func (t *table[K, V]) update(entries map[K]V) error {
 	return nil
 }
 
-// remove deletes entries; those that are absent are not an error.
+// remove deletes entries; missing ones are not an error.
 func (t *table[K, V]) remove(keys []K) error {
 	if err := t.kernelMap.remove(keys); err != nil {
 		return err
@@ -56,8 +56,7 @@ func (t *table[K, V]) remove(keys []K) error {
 	return nil
 }
 
-// repair makes the kernel's map what it should be, and returns how many entries
-// were not.
+// repair corrects the kernel's map, and returns how many entries were wrong.
 func (t *table[K, V]) repair() (int, error) {
 	want := func(key K) (V, bool) {
 		value, ok := t.want[key]

@@ -18,12 +18,14 @@ import (
 )
 
 const (
-	// MinMTU is the smallest inner MTU of a tunnel: the packet that an ICMP error about a
-	// packet that is too big quotes has to be smaller than the packet, even if that carries a cookie.
+	// MinMTU is the minimum inner MTU of a tunnel: the packet quoted in an ICMP error
+	// about a packet that is too big has to be smaller than the packet, even with a
+	// cookie.
 	MinMTU = 552 + CookieSize
 	// CookieSize is the size of a data packet's cookie in bytes.
 	CookieSize = gue.CookieSize
-	// MaxCookies is how many cookies are accepted in a tunnel at a time.
+	// MaxCookies is the maximum number of cookies that are accepted in a tunnel at a
+	// time.
 	MaxCookies = gue.MaxCookies
 )
 
@@ -31,16 +33,16 @@ const (
 type tunnels struct {
 	mu   *sync.Mutex
 	port uint16
-	// required refuses packets without a cookie in all tunnels.
+	// required drops packets without a cookie in all tunnels.
 	required bool
 	tunnels  *tunnelTable
 	places   *table[bpf.KernelPlace, uint32]
 	counters *ebpf.Map
-	// free are the slots of counters that no tunnel has; next is the first that none
-	// ever had.
+	// free holds the unused slots of counters; next is the first slot that was never
+	// used.
 	free []uint32
 	next uint32
-	// leftover are tunnels of a former process that nobody has put since.
+	// leftover holds tunnels of an earlier process that have not been put since.
 	leftover map[uint32]struct{}
 }
 
@@ -69,10 +71,11 @@ func newTunnels(mu *sync.Mutex, options Options, m *bpf.KernelMaps) (*tunnels, e
 	return t, nil
 }
 
-// takeSlot finds a place for the counters of a new tunnel, where they begin at zero.
+// takeSlot allocates a slot for the counters of a new tunnel, in which they start at
+// zero.
 func (t *tunnels) takeSlot() (uint32, error) {
 	if len(t.free) == 0 {
-		// Nothing was ever counted there.
+		// The slot was never used.
 		t.next++
 		return t.next - 1, nil
 	}
@@ -84,7 +87,7 @@ func (t *tunnels) takeSlot() (uint32, error) {
 	return slot, nil
 }
 
-// check describes what is wrong with a tunnel.
+// check validates a tunnel.
 func (t *tunnels) check(tunnel Tunnel) error {
 	switch {
 	case tunnel.ID == 0 || tunnel.ID > math.MaxInt32:
@@ -175,7 +178,7 @@ func (t *tunnels) Put(put ...Tunnel) error {
 	return errors.Join(errs...)
 }
 
-// write puts tunnels where programs see them, their outer addresses first.
+// write writes tunnels to the programs' maps, their outer addresses first.
 func (t *tunnels) write(entries map[uint32]bpf.KernelTunnel) error {
 	places := map[bpf.KernelPlace]uint32{}
 	for id, value := range entries {
@@ -205,7 +208,7 @@ func (t *tunnels) write(entries map[uint32]bpf.KernelTunnel) error {
 	return t.places.remove(gone)
 }
 
-// takeZeroes moves keys that count nothing from a map into a list.
+// takeZeroes moves keys with a count of zero from a map to a list.
 func takeZeroes[K comparable](counts map[K]uint32) []K {
 	var gone []K
 	for key, count := range counts {
@@ -332,7 +335,7 @@ func (t *tunnels) EachCounters(see func(id uint32, c Counters)) error {
 	return nil
 }
 
-// readSlots reads the counters of all slots that a tunnel has or had, by slot. The map has
+// readSlots reads the counters of all slots that were ever used, by slot. The map has
 // room for many more.
 func (t *tunnels) readSlots() ([]bpf.KernelCounters, error) {
 	slots, keys := make([]bpf.KernelCounters, t.next), make([]uint32, t.next)
@@ -363,14 +366,14 @@ func (t *tunnels) readSlotsOneByOne(slots []bpf.KernelCounters) ([]bpf.KernelCou
 	return slots, nil
 }
 
-// repair makes the maps what they should be.
+// repair corrects the maps.
 func (t *tunnels) repair() (int, error) {
 	leftover := slices.Collect(maps.Keys(t.leftover))
 	if err := t.delete(leftover); err != nil {
 		return 0, err
 	}
 	mended := len(leftover)
-	// A place that somebody changed may count wrongly.
+	// A slot that was changed may have wrong counts.
 	counts := map[bpf.KernelPlace]uint32{}
 	for _, value := range t.tunnels.all {
 		counts[bpf.KernelPlace{Address: value.Local}]++
@@ -386,7 +389,7 @@ func (t *tunnels) repair() (int, error) {
 	return mended, nil
 }
 
-// some shows a list without drowning its reader.
+// some formats the beginning of a list.
 func some[T any](list []T) string {
 	const most = 10
 	if len(list) <= most {

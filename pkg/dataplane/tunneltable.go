@@ -10,15 +10,15 @@ import (
 	"github.com/acnodal/epic/bpf"
 )
 
-// tunnelTable is the map of tunnels, with what it should hold in less memory than the
-// kernel's entries take. A node may have a hundred thousand.
+// tunnelTable is the map of tunnels, with its desired content in a form that uses less
+// memory than the kernel's entries. A node may have a hundred thousand.
 type tunnelTable struct {
 	kernel *derived[uint32, bpf.KernelTunnel]
 	kept   map[uint32]keptTunnel
-	// others are the accepted cookies besides the first, of tunnels where they are not the
-	// same.
+	// others holds the accepted cookies besides the first, for tunnels where they are not
+	// the same.
 	others map[uint32][MaxCookies - 1]uint64
-	// locals are the ends on this node, which are few.
+	// locals holds the ends on this node, of which there are few.
 	locals []localEnd
 	places map[localEnd]uint32
 }
@@ -29,7 +29,7 @@ type localEnd struct {
 	family6 uint8
 }
 
-// keptTunnel is an entry of the kernel's map.
+// keptTunnel is the compact form of an entry of the kernel's map.
 type keptTunnel struct {
 	remote         [16]byte
 	cookie, accept uint64
@@ -89,7 +89,7 @@ func (t *tunnelTable) unpack(id uint32, k *keptTunnel) bpf.KernelTunnel {
 	return value
 }
 
-// get returns what a tunnel's entry should be.
+// get returns the desired entry of a tunnel.
 func (t *tunnelTable) get(id uint32) (bpf.KernelTunnel, bool) {
 	k, ok := t.kept[id]
 	if !ok {
@@ -98,7 +98,7 @@ func (t *tunnelTable) get(id uint32) (bpf.KernelTunnel, bool) {
 	return t.unpack(id, &k), true
 }
 
-// all visits all entries.
+// all iterates over all entries.
 func (t *tunnelTable) all(yield func(uint32, bpf.KernelTunnel) bool) {
 	for id, k := range t.kept {
 		if !yield(id, t.unpack(id, &k)) {
@@ -121,7 +121,7 @@ func (t *tunnelTable) update(entries map[uint32]bpf.KernelTunnel) error {
 	return nil
 }
 
-// remove deletes entries; those that are absent are not an error.
+// remove deletes entries; missing ones are not an error.
 func (t *tunnelTable) remove(ids []uint32) error {
 	if err := t.kernel.remove(ids); err != nil {
 		return err
@@ -133,7 +133,7 @@ func (t *tunnelTable) remove(ids []uint32) error {
 	return nil
 }
 
-// repair makes the kernel's map what it should be.
+// repair corrects the kernel's map.
 func (t *tunnelTable) repair() (int, error) {
 	return t.kernel.repair(t.get, maps.Keys(t.kept), len(t.kept))
 }

@@ -19,11 +19,12 @@ type underlay struct {
 	mu       *sync.Mutex
 	options  Options
 	attacher *attacher
-	// uplink is what programs ask for routes on a host that forwards nothing.
+	// uplink is the interface that programs use for route lookups on a host that does not
+	// forward.
 	uplink *ebpf.Variable
 }
 
-// hooks are those that every interface of the underlay has.
+// hooks returns the hooks of every underlay interface.
 func (u *underlay) hooks() []bpf.KernelHook {
 	if u.options.Role == RoleGateway {
 		return []bpf.KernelHook{bpf.KernelHookHOOK_UNDERLAY_INGRESS}
@@ -54,7 +55,7 @@ func (u *underlay) Attach(index int) error {
 	return u.setUplink()
 }
 
-// attachXDP attaches the XDP program where that is wanted and gains something.
+// attachXDP attaches the XDP program if it is wanted and beneficial.
 func (u *underlay) attachXDP(l netlink.Link) error {
 	index := l.Attrs().Index
 	wanted := u.options.XDP == XDPNative
@@ -67,22 +68,22 @@ func (u *underlay) attachXDP(l netlink.Link) error {
 	}
 	err := u.attacher.attach(index, bpf.KernelHookHOOK_UNDERLAY_XDP)
 	if u.options.XDP == XDPAuto {
-		// The tc program does all that XDP does, so an interface that can't is
-		// no error.
+		// The tc program has the same functions as XDP, so an interface without XDP is
+		// not an error.
 		return nil
 	}
 	return err
 }
 
-// xdpCosts are drivers of network cards that switch offloads of all traffic off for XDP:
-// they receive small packets then instead of merged ones.
+// xdpCosts lists drivers of network cards that disable offloads of all traffic for XDP:
+// they then receive small packets instead of merged ones.
 var xdpCosts = []string{"virtio_net", "vmxnet3", "hv_netvsc", "xen_netfront", "veth", "tun"}
 
-// xdpGains reports whether XDP makes tunnels faster and costs other traffic nothing. It does
-// so on a network card. On a veth it takes segmentation offload from the far end, which
-// is that of the host's bridge where nodes are containers; and there the far end may have
-// lost it to an XDP program of this one, so nothing that is seen there describes what would be
-// without.
+// xdpGains reports whether XDP makes tunnels faster without a cost for other traffic.
+// That is the case on a network card. On a veth, it disables segmentation offload at the
+// far end, which is that of the host's bridge if nodes are containers; there, the far end
+// may also have lost it to an XDP program of this node, so its state does not show what
+// it would be without.
 func xdpGains(kind, driver string) bool {
 	return kind == "device" && driver != "" && !slices.Contains(xdpCosts, driver)
 }
@@ -98,7 +99,7 @@ func (u *underlay) Detach(index int) error {
 	return errors.Join(append(errs, u.setUplink())...)
 }
 
-// setUplink tells programs the underlay interface with the lowest index.
+// setUplink informs programs of the underlay interface with the lowest index.
 func (u *underlay) setUplink() error {
 	var lowest uint32
 	for key := range u.attacher.table.want {

@@ -15,8 +15,8 @@ import (
 // maxAccountName leaves room for the prefix in the name of a namespace.
 const maxAccountName = validation.DNS1123LabelMaxLength - len(epic.AccountNamespacePrefix)
 
-// checkAccountName says no before anything is made: the namespace would be there
-// by the time the server refused the account.
+// checkAccountName rejects an invalid name before anything is created: otherwise, the
+// namespace would already exist when the server rejects the account.
 func checkAccountName(name string) error {
 	switch problems := validation.IsDNS1123Label(name); {
 	case name == "":
@@ -32,8 +32,8 @@ func checkAccountName(name string) error {
 	return nil
 }
 
-// checkNewAccountName refuses the names whose namespaces are those of EPIC's own
-// programs: a tenant would have rights over them there.
+// checkNewAccountName rejects names whose namespaces are those of EPIC's own programs: a
+// tenant would get permissions in them.
 func checkNewAccountName(name string) error {
 	if slices.Contains([]string{"system", epic.NodeNamespace[len(epic.AccountNamespacePrefix):]}, name) {
 		return usagef("an account can't be named %q, because the namespace %s belongs to EPIC's own programs: choose another name", name, accountNamespace(name))
@@ -41,5 +41,5 @@ func checkNewAccountName(name string) error {
 	return checkAccountName(name)
 }
 
-// shortened is what a message shows of a value.
+// shortened returns a value in a form suitable for a message.
 func shortened(s string) string { return shorten.To(80, s) } //nolint:mnd // about a line

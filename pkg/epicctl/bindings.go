@@ -14,28 +14,27 @@ import (
 	"github.com/acnodal/epic/pkg/apis/epic"
 )
 
-// The roles that an account's people, nodes and clusters get, and the names of their
-// bindings.
+// Roles for an account's people, nodes and clusters, and the names of their bindings.
 const (
 	tenantAdminRole  = "epic-tenant-admin"
 	tenantViewerRole = "epic-tenant-viewer"
 	nodeClientRole   = "epic-node-client"
 	connectorRole    = "epic-connector"
-	// offeredRole shows the groups that are offered to all accounts.
+	// offeredRole allows reading the groups that are offered to all accounts.
 	offeredRole = "epic-offered-viewer"
 )
 
-// offeredBinding is the name of an account's role binding in the platform team's
+// offeredBinding returns the name of an account's role binding in the platform team's
 // namespace.
 func offeredBinding(account string) string { return offeredRole + "-" + account }
 
-// subjectFlags are who gets rights in an account.
+// subjectFlags lists who gets permissions in an account.
 type subjectFlags struct {
 	adminUsers, adminGroups, viewUsers, viewGroups, serviceAccounts []string
 }
 
 func (f *subjectFlags) addFlags(c *cobra.Command) {
-	// Names of users may have commas in them, so each flag takes one name.
+	// Names of users may contain commas, so each flag takes one name.
 	c.Flags().StringArrayVar(&f.adminUsers, "admin-user", nil, "A user who may administer the account's objects. May be given several times.")
 	c.Flags().StringArrayVar(&f.adminGroups, "admin-group", nil, "A group whose members may administer the account's objects. May be given several times.")
 	c.Flags().StringArrayVar(&f.viewUsers, "view-user", nil, "A user who may view the account's objects. May be given several times.")
@@ -46,7 +45,7 @@ func (f *subjectFlags) addFlags(c *cobra.Command) {
 	}
 }
 
-// bindings returns one for each role that somebody gets.
+// bindings returns a binding for each role that is granted to somebody.
 func (f *subjectFlags) bindings(account string) ([]*rbacv1.RoleBinding, error) {
 	admins, err := people(f.adminUsers, f.adminGroups, "--admin")
 	if err != nil {
@@ -111,7 +110,7 @@ func clusterRole(name string) rbacv1.RoleRef {
 	return rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: name}
 }
 
-// union is all subjects of both, each once, and whether that is more than have.
+// union returns the distinct subjects of both, and whether these are more than have.
 func union(have, more []rbacv1.Subject) (all []rbacv1.Subject, grown bool) {
 	all = slices.Clone(have)
 	for _, s := range more {

@@ -16,7 +16,7 @@ import (
 	"github.com/acnodal/epic/pkg/apis/epic"
 )
 
-// completionTimeout is how long a shell may hang on the Tab key.
+// completionTimeout limits how long a completion blocks the shell.
 const completionTimeout = 3 * time.Second
 
 // completeNames completes the names of the objects that list returns.
@@ -44,8 +44,8 @@ func completeNames(c *cobra.Command, list func(ctx context.Context) (runtime.Obj
 	return names, cobra.ShellCompDirectiveNoFileComp
 }
 
-// completeAccounts completes the names of accounts: the first argument only, or
-// as many as the user likes.
+// completeAccounts completes the names of accounts: for the first argument only, or for
+// all if many is set.
 func completeAccounts(t *tool, many bool) cobra.CompletionFunc {
 	return func(c *cobra.Command, args []string, _ string) ([]cobra.Completion, cobra.ShellCompDirective) {
 		if !many && len(args) > 0 {
@@ -77,7 +77,7 @@ func completePrefixes(t *tool) cobra.CompletionFunc {
 	}
 }
 
-// completeFlags completes the values of the flags that all commands have.
+// completeFlags completes the values of the flags that all commands share.
 func completeFlags(t *tool, root *cobra.Command) {
 	fromKubeconfig := func(names func() []string) cobra.CompletionFunc {
 		return func(*cobra.Command, []string, string) ([]cobra.Completion, cobra.ShellCompDirective) {
@@ -107,7 +107,7 @@ func completeFlags(t *tool, root *cobra.Command) {
 		return slices.Sorted(maps.Keys(raw.AuthInfos))
 	})))
 	must(root.RegisterFlagCompletionFunc("namespace", func(c *cobra.Command, _ []string, _ string) ([]cobra.Completion, cobra.ShellCompDirective) {
-		// The flag's own half-typed value is no namespace to look in.
+		// Do not use the incomplete value of the flag itself as a namespace.
 		*t.flags.Namespace = ""
 		names, directive := completeAccounts(t, true)(c, nil, "")
 		for i := range names {

@@ -27,7 +27,7 @@ type config struct {
 	kind, name string
 	pod        string
 	bodies     bool
-	// exec runs a command in a pod's container with Envoy. A test may set its own.
+	// exec runs a command in the Envoy container of a pod. Tests replace it.
 	exec func(ctx context.Context, namespace, pod string, command []string, out, errOut io.Writer) error
 }
 
@@ -56,7 +56,7 @@ func newConfig(t *tool) *cobra.Command {
 	return cmd
 }
 
-// proxyArgument reads KIND/NAME, with any of the kind's names.
+// proxyArgument parses KIND/NAME, with any of the kind's names.
 func proxyArgument(arg string) (label, name string, err error) {
 	kind, name, ok := strings.Cut(arg, "/")
 	if !ok || name == "" {

@@ -25,9 +25,8 @@ import (
 	"github.com/acnodal/epic/pkg/generated/clientset/versioned"
 )
 
-// connectorDuration is how long the token in a manifest is valid, unless the command line
-// says otherwise: how long the tenant may take to apply it. The connector renews it by
-// itself from then on.
+// connectorDuration is the default lifetime of the token in a manifest: the time that the
+// tenant has to apply it. After that, the connector renews it.
 const connectorDuration = 7 * 24 * time.Hour
 
 const (
@@ -35,17 +34,18 @@ const (
 	outputHelmValues = "helm-values"
 )
 
-// connectorAccount is the name of the service account of a client cluster's connector.
+// connectorAccount returns the name of the service account of a client cluster's
+// connector.
 func connectorAccount(cluster string) string { return "connector." + cluster }
 
-// connectorBinding is the name of the role binding that gives it its rights.
+// connectorBinding returns the name of the role binding that grants its permissions.
 func connectorBinding(cluster string) string { return connectorRole + "." + cluster }
 
-// nodesBinding is the name of the role binding of its cluster's nodes, whose service
-// accounts the connector adds to it.
+// nodesBinding returns the name of the role binding of its cluster's nodes, to which the
+// connector adds their service accounts.
 func nodesBinding(cluster string) string { return nodeClientRole + "." + cluster }
 
-// checkCluster says no to what the connector would refuse at its start.
+// checkCluster rejects names that the connector would reject when it starts.
 func checkCluster(cluster string) error {
 	switch {
 	case cluster == "":
@@ -57,7 +57,7 @@ func checkCluster(cluster string) error {
 	return nil
 }
 
-// addClusterFlags adds what names a client cluster of an account.
+// addClusterFlags adds the flags that identify a client cluster of an account.
 func addClusterFlags(t *tool, c *cobra.Command, account, cluster *string) {
 	c.Flags().StringVar(account, "account", "", "The account of the client cluster.")
 	c.Flags().StringVar(cluster, "cluster", "", "The name of the client cluster, unique in the account. It does not select a cluster of your kubeconfig: use --context for that.")
@@ -212,9 +212,9 @@ func (o *connect) run(ctx context.Context) error {
 	return nil
 }
 
-// bindings are those that give the connector its rights: in the account's namespace
-// one of its own, and the account's in the namespace of the groups that are offered to
-// all, without which it could not start. One more is for its nodes, which it adds.
+// bindings returns those that grant the connector its permissions: its own in the
+// account's namespace, and the account's in the namespace of the groups that are offered
+// to all, without which it could not start. Another one is for its nodes, which it adds.
 func (o *connect) bindings() []*rbacv1.RoleBinding {
 	ns := accountNamespace(o.account)
 	subjects := []rbacv1.Subject{{Kind: rbacv1.ServiceAccountKind, Namespace: ns, Name: o.serviceAccount}}
@@ -227,7 +227,7 @@ func (o *connect) bindings() []*rbacv1.RoleBinding {
 	return []*rbacv1.RoleBinding{own, offered, nodes}
 }
 
-// makeAccount makes the connector's service account with its rights.
+// makeAccount creates the connector's service account with its permissions.
 func (o *connect) makeAccount(ctx context.Context, kube kubernetes.Interface, around surroundings, bindings []*rbacv1.RoleBinding) error {
 	result, err := o.ensureServiceAccount(ctx, kube)
 	if err != nil {
@@ -253,8 +253,8 @@ func (o *connect) makeAccount(ctx context.Context, kube kubernetes.Interface, ar
 	return nil
 }
 
-// checkServer refuses an address that the connector would refuse, and warns of one that
-// it can't reach, before anything is made.
+// checkServer rejects an address that the connector would reject, and warns of one that
+// it can't reach, before anything is created.
 func (o *connect) checkServer() error {
 	config, err := o.config()
 	if err != nil {
@@ -285,7 +285,7 @@ func isLoopback(host string) bool {
 	return host == "localhost" || err == nil && a.Unmap().IsLoopback()
 }
 
-// chooseGroup finds the service group, or reports which there are.
+// chooseGroup returns the service group, or an error that lists the existing ones.
 func (o *connect) chooseGroup(ctx context.Context, client versioned.Interface) error {
 	groups, err := usableGroups(ctx, client, o.account)
 	if err != nil {
@@ -304,7 +304,7 @@ func (o *connect) chooseGroup(ctx context.Context, client versioned.Interface) e
 	return nil
 }
 
-// usableGroups are the names of the service groups that an account may use.
+// usableGroups returns the names of the service groups that an account may use.
 func usableGroups(ctx context.Context, client versioned.Interface, account string) ([]string, error) {
 	var names []string
 	for _, ns := range []string{accountNamespace(account), epic.ConfigNamespace} {
@@ -320,7 +320,7 @@ func usableGroups(ctx context.Context, client versioned.Interface, account strin
 	return slices.Compact(names), nil
 }
 
-// nextOfCluster reports what the tenant does, and what comes later.
+// nextOfCluster prints the next steps of the tenant.
 func (o *connect) nextOfCluster(expires time.Time) {
 	file := o.file
 	if file == "" {

@@ -20,7 +20,7 @@ import (
 	"github.com/acnodal/epic/pkg/apis/epic"
 )
 
-// What artifacts/install/connector calls its parts.
+// Names in artifacts/install/connector.
 const (
 	nodeProgram         = "epic-node-client"
 	clientNamespace     = "epic-client"
@@ -30,26 +30,26 @@ const (
 	kubeconfigObject    = "epic-kubeconfig"
 	kubeconfigKey       = "kubeconfig"
 	connectorClusterEnv = "CLUSTER"
-	// expiryAnnotation on the Secret has the time when its token expires. The connector renews it by
-	// itself before that.
+	// expiryAnnotation on the Secret is the expiration of its token. The connector renews
+	// the token before that.
 	expiryAnnotation = epic.LabelPrefix + "credential-expires"
 )
 
-// connectorInstall is what a client cluster's connector and nodes are told.
+// connectorInstall is the configuration of a client cluster's connector and nodes.
 type connectorInstall struct {
 	account, cluster, group string
-	// image and nodeImage are those of the manifests if they are empty.
+	// image and nodeImage override those of the manifests if they are not empty.
 	image, nodeImage string
-	// tag is that of the manifests' images, if it is not empty.
+	// tag overrides the tag of the manifests' images if it is not empty.
 	tag string
-	// monitoring adds what the Prometheus Operator needs.
+	// monitoring adds the objects for the Prometheus Operator.
 	monitoring bool
 	kubeconfig []byte
 	expires    time.Time
 }
 
-// connectorManifest is the kustomization of artifacts/install/connector, with an overlay
-// that tells it about one cluster.
+// connectorManifest returns the result of the kustomization in
+// artifacts/install/connector, with an overlay for one cluster.
 func connectorManifest(in connectorInstall) ([]byte, error) {
 	files := filesys.MakeFsInMemory()
 	err := fs.WalkDir(manifests.ClientCluster, ".", func(name string, entry fs.DirEntry, err error) error {
@@ -70,7 +70,7 @@ func connectorManifest(in connectorInstall) ([]byte, error) {
 		return nil, err
 	}
 	for name, content := range overlay {
-		// JSON is YAML, and does not need another encoder.
+		// JSON is a subset of YAML, so no other encoder is needed.
 		data, err := json.Marshal(content)
 		if err != nil {
 			return nil, err
@@ -80,7 +80,8 @@ func connectorManifest(in connectorInstall) ([]byte, error) {
 		}
 	}
 	options := krusty.MakeDefaultOptions()
-	// The namespace first, and the Secret before the Deployment, whose new pods read it.
+	// The namespace comes first, and the Secret before the Deployment, whose new pods
+	// read it.
 	options.Reorder = krusty.ReorderOptionLegacy
 	built, err := krusty.MakeKustomizer(options).Run(files, "/overlay")
 	if err != nil {
@@ -89,7 +90,7 @@ func connectorManifest(in connectorInstall) ([]byte, error) {
 	return built.AsYaml()
 }
 
-// overlay is the content of the overlay's files by name.
+// overlay returns the overlay's files by name.
 func (in connectorInstall) overlay() (map[string]any, error) {
 	secret := &corev1.Secret{
 		TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "Secret"},
@@ -142,7 +143,7 @@ func (in connectorInstall) overlay() (map[string]any, error) {
 	}, nil
 }
 
-// images are those of the release that this program is part of.
+// images returns the images of this program's release.
 func (in connectorInstall) images() []types.Image {
 	if in.tag == "" {
 		return nil
@@ -156,7 +157,7 @@ func (in connectorInstall) images() []types.Image {
 	return images
 }
 
-// settings are a strategic merge patch of the Deployment: lists are merged by name.
+// settings returns a strategic merge patch of the Deployment: lists are merged by name.
 func (in connectorInstall) settings() map[string]any {
 	container := map[string]any{
 		"name": connectorName,
@@ -175,7 +176,7 @@ func (in connectorInstall) settings() map[string]any {
 	}
 }
 
-// nodes is the same for the node program.
+// nodes returns the equivalent for the node program.
 func (in connectorInstall) nodes() map[string]any {
 	container := map[string]any{"name": nodeContainer}
 	if in.nodeImage != "" {
@@ -191,14 +192,14 @@ func (in connectorInstall) nodes() map[string]any {
 	}
 }
 
-// operation is one of a JSON patch.
+// operation is an operation of a JSON patch.
 type operation struct {
 	Op    string `json:"op"`
 	Path  string `json:"path"`
 	Value any    `json:"value"`
 }
 
-// patchOf changes one object.
+// patchOf returns a patch of one object.
 func patchOf(kind resid.Gvk, name string, operations []operation) (types.Patch, error) {
 	data, err := json.Marshal(operations)
 	if err != nil {

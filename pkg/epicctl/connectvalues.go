@@ -9,8 +9,8 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-// helmValues are values of the chart epic-connector with which it installs what
-// connectorManifest contains.
+// helmValues returns values for the chart epic-connector that make it install the same as
+// connectorManifest.
 func helmValues(in connectorInstall) ([]byte, error) {
 	values := map[string]any{
 		"account": in.account, "cluster": in.cluster, "group": in.group,
@@ -27,7 +27,7 @@ func helmValues(in connectorInstall) ([]byte, error) {
 	return yaml.Marshal(values)
 }
 
-// helmImage splits the name of an image. A colon before the last slash is that of a port.
+// helmImage splits the name of an image. A colon before the last slash belongs to a port.
 func helmImage(image string) map[string]any {
 	if i := strings.LastIndexByte(image, ':'); i > strings.LastIndexByte(image, '/') {
 		return map[string]any{"repository": image[:i], "tag": image[i+1:]}

@@ -21,19 +21,19 @@ import (
 	epicclient "github.com/acnodal/epic/pkg/generated/clientset/versioned/typed/epic/v1"
 )
 
-// pollInterval is how often the server is asked whether something is gone.
+// pollInterval is the interval of checks whether something has been deleted.
 const pollInterval = 500 * time.Millisecond
 
 // content is one of the kinds of objects that an account holds.
 type content struct {
 	resource string
 	list     listing[runtime.Object]
-	// release removes what keeps an object from being deleted; it may be nil.
+	// release removes what prevents an object from being deleted; it may be nil.
 	release func(ctx context.Context, o runtime.Object) error
 	remove  func(ctx context.Context, name string, o metav1.DeleteOptions) error
 }
 
-// contents are all kinds that an account holds, those that others depend on
+// contents returns all kinds that an account holds, with those that others depend on
 // last.
 func contents(c epicclient.EpicV1Interface, ns string) []content {
 	return []content{
@@ -50,8 +50,8 @@ func kindOf[L runtime.Object](ns, resource string, list func(context.Context, me
 	return collection[runtime.Object](resource, ns, list)
 }
 
-// withoutClusters empties a load balancer's list of clusters, without which the
-// server does not delete it.
+// withoutClusters returns a function that empties a load balancer's list of clusters,
+// which the server requires before a deletion.
 func withoutClusters(c epicclient.EpicV1Interface, ns string) func(context.Context, runtime.Object) error {
 	return func(ctx context.Context, o runtime.Object) error {
 		lb, ok := o.(*v1.LoadBalancer)
@@ -66,7 +66,7 @@ func withoutClusters(c epicclient.EpicV1Interface, ns string) func(context.Conte
 	}
 }
 
-// names lists the objects of one kind.
+// names returns the names of the objects of one kind.
 func (c content) names(ctx context.Context) ([]string, error) {
 	var out []string
 	err := each(ctx, c.list, func(o runtime.Object) error {
@@ -80,8 +80,8 @@ func (c content) names(ctx context.Context) ([]string, error) {
 	return out, err
 }
 
-// empty deletes all objects of one kind and waits until they are gone, because
-// those deleted next are held by these.
+// empty deletes all objects of one kind and waits until they are gone, because those
+// deleted next depend on them.
 func (c content) empty(ctx context.Context, gone func(what string)) error {
 	var names []string
 	err := each(ctx, c.list, func(o runtime.Object) error {
@@ -125,7 +125,7 @@ func (c content) waitEmpty(ctx context.Context) error {
 			return err
 		})
 		if err != nil && ctx.Err() != nil {
-			return false, nil //nolint:nilerr // the poll says so, with what is left
+			return false, nil //nolint:nilerr // the timeout reports it, with what is left
 		}
 		return left == "", err
 	})
@@ -135,7 +135,7 @@ func (c content) waitEmpty(ctx context.Context) error {
 	return err
 }
 
-// heldBy describes what an object that is being deleted waits for.
+// heldBy describes what delays the deletion of an object.
 func heldBy(o metav1.Object) string {
 	if f := o.GetFinalizers(); len(f) > 0 {
 		return " (kept by the finalizer " + line(strings.Join(f, ", ")) + ")"

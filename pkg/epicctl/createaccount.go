@@ -64,18 +64,18 @@ func newCreateAccount(t *tool) *cobra.Command {
 	return c
 }
 
-// step is one object that the command makes. Its desired state depends on what
-// is there.
+// step is one object that the command creates. Its desired state depends on existing
+// objects.
 type step struct {
-	// what names the object, as kubectl does.
+	// what identifies the object, in kubectl's form.
 	what string
-	// object is what is made where nothing is there yet.
+	// object is what is created if nothing exists yet.
 	object runtime.Object
-	// ensure makes it so, and describes what it did.
+	// ensure creates or updates the object, and returns what it did.
 	ensure func(ctx context.Context) (outcome, runtime.Object, error)
 }
 
-// outcome is what happened to an object, in kubectl's words.
+// outcome is what happened to an object, in kubectl's terms.
 type outcome string
 
 const (
@@ -125,7 +125,7 @@ func (o *createAccount) run(ctx context.Context) error {
 	return nil
 }
 
-// steps are all objects in the order in which they need each other.
+// steps returns all objects in the order of their dependencies.
 func (o *createAccount) steps(bindings []*rbacv1.RoleBinding, counts map[string]int64) []step {
 	namespace := newNamespace(o.name)
 	account := newAccount(o.name)
@@ -154,7 +154,7 @@ func (o *createAccount) steps(bindings []*rbacv1.RoleBinding, counts map[string]
 	return steps
 }
 
-// within leaves out what the server has no place for, and says so.
+// within omits what the server does not support, and prints a note.
 func (o *createAccount) within(around surroundings, steps []step, bindings int) []step {
 	var out []step
 	for _, s := range steps {
@@ -181,7 +181,7 @@ func (o *createAccount) within(around surroundings, steps []step, bindings int) 
 	return out
 }
 
-// note tells something next to the result, so the result can be piped on.
+// note prints a note to standard error, so the result can be piped.
 func (t *tool) note(format string, args ...any) {
 	fmt.Fprintf(t.ErrOut, format+"\n", args...)
 }
@@ -197,15 +197,15 @@ func (o *createAccount) preview(steps []step, printer objectWriter) error {
 	return printer.print(o.Out, objects...)
 }
 
-// perform takes one step after the other. When one fails, the error describes what
-// was done before and what was not.
+// perform performs the steps in order. If one fails, the error lists the completed and
+// the remaining steps.
 func (o *createAccount) perform(ctx context.Context, steps []step, printer objectWriter) error {
 	var objects []runtime.Object
 	var done []string
 	for i, s := range steps {
 		result, object, err := s.ensure(ctx)
 		if err != nil {
-			// What is there belongs to the result, even of a failure.
+			// Existing objects belong to the result, even after a failure.
 			return errors.Join(o.halfway(steps[i:], done, err), printer.print(o.Out, objects...))
 		}
 		if printer == nil {

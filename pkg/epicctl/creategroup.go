@@ -21,7 +21,7 @@ type createGroup struct {
 	name, prefix, account string
 	replicas              int32
 	shared                bool
-	// given are the flags that the command line has.
+	// given reports whether a flag is set on the command line.
 	given func(flag string) bool
 }
 
@@ -55,7 +55,7 @@ func newCreateGroup(t *tool) *cobra.Command {
 	return c
 }
 
-// check finds mistakes of the command line, and returns the group's namespace.
+// check validates the command line, and returns the group's namespace.
 func (o *createGroup) check() (namespace string, err error) {
 	if err := checkObjectName("group", o.name); err != nil {
 		return "", err
@@ -109,7 +109,7 @@ func (o *createGroup) run(ctx context.Context) error {
 	return nil
 }
 
-// differs compares what the command line gives.
+// differs compares the values set on the command line.
 func (o *createGroup) differs(is *v1.LBServiceGroup) (out []string) {
 	out = differ(out, "the prefix", is.Labels[epic.OwningServicePrefixLabel], o.prefix)
 	if o.given("replicas") {
@@ -121,7 +121,7 @@ func (o *createGroup) differs(is *v1.LBServiceGroup) (out []string) {
 	return out
 }
 
-// checkObjectName finds a name that the server would refuse.
+// checkObjectName rejects a name that the server would reject.
 func checkObjectName(what, name string) error {
 	if problems := validation.IsDNS1123Label(name); len(problems) > 0 {
 		return usagef("%s: %q is not a name: use up to %d lowercase letters, digits and dashes, with a letter or a digit at both ends", what, shortened(name), validation.DNS1123LabelMaxLength)

@@ -30,17 +30,16 @@ import (
 )
 
 const (
-	// shortestToken is the least that Kubernetes gives.
+	// shortestToken is the shortest lifetime that Kubernetes allows.
 	shortestToken = 10 * time.Minute
-	// onlyOwner is the mode of a file that holds a credential.
+	// onlyOwner is the mode of a file with a credential.
 	onlyOwner = 0o600
 )
 
 type createKubeconfig struct {
 	*tool
 	account, serviceAccount, file string
-	// node is the address of the client node that the kubeconfig is for, or
-	// empty.
+	// node is the address of the client node for which the kubeconfig is, or empty.
 	node      string
 	duration  time.Duration
 	overwrite bool
@@ -114,8 +113,8 @@ func (o *createKubeconfig) check() error {
 	return o.checkOutput()
 }
 
-// checkOutput checks how long the token shall be valid, and refuses to lose what is in
-// the file already.
+// checkOutput validates the lifetime of the token, and returns an error if the file
+// already exists and must not be overwritten.
 func (o *createKubeconfig) checkOutput() error {
 	if o.duration != 0 && o.duration < shortestToken {
 		return usagef("--duration %s is too short: use %s or more", o.duration, shortestToken)
@@ -183,7 +182,7 @@ func (o *createKubeconfig) run(ctx context.Context) error {
 	return nil
 }
 
-// checkAccount wants the account to be there.
+// checkAccount returns an error if the account does not exist.
 func (o *createKubeconfig) checkAccount(ctx context.Context, epic versioned.Interface) error {
 	_, err := getAccount(ctx, epic, o.account)
 	if apierrors.IsNotFound(err) && !notServed(err) {
@@ -211,7 +210,7 @@ func (o *createKubeconfig) ensureServiceAccount(ctx context.Context, kube kubern
 	return created, right{"create", "serviceaccounts", ns}.explain(err)
 }
 
-// bindNode gives a node's service account the rights of a client node.
+// bindNode grants a node's service account the permissions of a client node.
 func (o *createKubeconfig) bindNode(ctx context.Context, kube kubernetes.Interface, around surroundings) error {
 	if o.node == "" || !around.rbac {
 		return nil
@@ -228,7 +227,7 @@ func (o *createKubeconfig) bindNode(ctx context.Context, kube kubernetes.Interfa
 	return nil
 }
 
-// warnWithoutRights spares its reader a kubeconfig that opens nothing.
+// warnWithoutRights prints a warning if the service account has no permissions.
 func (o *createKubeconfig) warnWithoutRights(ctx context.Context, kube kubernetes.Interface, around surroundings) {
 	if !around.rbac {
 		return
@@ -236,7 +235,7 @@ func (o *createKubeconfig) warnWithoutRights(ctx context.Context, kube kubernete
 	ns := accountNamespace(o.account)
 	list, err := kube.RbacV1().RoleBindings(ns).List(ctx, metav1.ListOptions{})
 	if err != nil {
-		// It only means that nobody is warned.
+		// Without the permission to check, there is no warning.
 		return
 	}
 	for _, b := range list.Items {
@@ -252,7 +251,7 @@ func (o *createKubeconfig) warnWithoutRights(ctx context.Context, kube kubernete
 	o.note("Warning: no role is bound to it in namespace %s: run \"epicctl create account %s --service-account %s/%s\" to grant it access.", ns, o.account, ns, o.serviceAccount)
 }
 
-// kubeconfig returns one with a new token, and when the token ends.
+// kubeconfig returns a kubeconfig with a new token, and the expiration of the token.
 func (o *createKubeconfig) kubeconfig(ctx context.Context, kube kubernetes.Interface) (data []byte, expires time.Time, err error) {
 	ns := accountNamespace(o.account)
 	request := &authenticationv1.TokenRequest{}
@@ -265,7 +264,7 @@ func (o *createKubeconfig) kubeconfig(ctx context.Context, kube kubernetes.Inter
 	}
 	if expires = answer.Status.ExpirationTimestamp.Time; !expires.IsZero() {
 		o.note("the token is valid until %s", expires.UTC().Format(time.RFC3339))
-		// A minute for clocks that differ.
+		// Allow a minute for clock differences.
 		if o.duration != 0 && time.Until(expires) < o.duration-time.Minute {
 			o.note("Warning: this is less than requested, because the server limits the duration.")
 		}
@@ -288,7 +287,7 @@ func (o *createKubeconfig) kubeconfig(ctx context.Context, kube kubernetes.Inter
 	return data, expires, err
 }
 
-// deliver writes what has a credential in it to the file, or prints it.
+// deliver writes data with a credential to the file, or prints it.
 func (o *createKubeconfig) deliver(data []byte) error {
 	if o.file == "" {
 		_, err := o.Out.Write(data)
@@ -301,9 +300,9 @@ func (o *createKubeconfig) deliver(data []byte) error {
 	return nil
 }
 
-// clusterOf is how to reach the server, with nothing of who asks.
+// clusterOf returns how to reach the server, without credentials.
 func clusterOf(config *rest.Config) (*clientcmdapi.Cluster, error) {
-	// The address with its scheme, which a host and port alone leave to guess.
+	// Use the address with its scheme, which is ambiguous in a host and port.
 	url, _, err := rest.DefaultServerUrlFor(config)
 	if err != nil {
 		return nil, err
@@ -317,7 +316,7 @@ func clusterOf(config *rest.Config) (*clientcmdapi.Cluster, error) {
 		DisableCompression:       config.DisableCompression,
 	}
 	if len(config.CAData) == 0 && config.CAFile != "" {
-		// A path means nothing on the machine that the file is for.
+		// A path is not valid on the machine for which the file is.
 		if cluster.CertificateAuthorityData, err = os.ReadFile(config.CAFile); err != nil {
 			return nil, fmt.Errorf("the certificate authority of your kubeconfig can't be read: %w", err)
 		}
@@ -325,17 +324,16 @@ func clusterOf(config *rest.Config) (*clientcmdapi.Cluster, error) {
 	return cluster, nil
 }
 
-// writeSecret writes a file that only its owner can ever read, whole or not at
-// all.
+// writeSecret atomically writes a file that only its owner can read.
 func writeSecret(path string, data []byte, overwrite bool) (err error) {
 	if overwrite {
-		// What is there stays until its replacement is complete. Temporary files
-		// are their owner's alone.
+		// The existing file stays until its replacement is complete. Temporary files are
+		// only readable by their owner.
 		f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*")
 		if err != nil {
 			return err
 		}
-		defer os.Remove(f.Name()) //nolint:errcheck // it is there only after a failure
+		defer os.Remove(f.Name()) //nolint:errcheck // it only exists after a failure
 		_, err = f.Write(data)
 		if err := errors.Join(err, f.Close()); err != nil {
 			return err

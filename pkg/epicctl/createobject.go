@@ -20,7 +20,7 @@ type object interface {
 	metav1.Object
 }
 
-// creation is how a command creates one object of EPIC's API.
+// creation describes how a command creates one object of EPIC's API.
 type creation[T object] struct {
 	*tool
 	print  *genericclioptions.PrintFlags
@@ -35,14 +35,14 @@ func newCreation[T object](t *tool, c *cobra.Command) *creation[T] {
 	return o
 }
 
-// kindClient is the part of a kind's client that creates need.
+// kindClient is the part of a kind's client that creations need.
 type kindClient[T object] interface {
 	Get(ctx context.Context, name string, o metav1.GetOptions) (T, error)
 	Create(ctx context.Context, object T, o metav1.CreateOptions) (T, error)
 }
 
-// run creates the object, or finds it there. Differs returns what of an object that
-// is there is not as wanted; only what the command line gives counts.
+// run creates the object, or compares an existing one. differs returns the differences of
+// an existing object; it only compares values set on the command line.
 func (o *creation[T]) run(ctx context.Context, resource string, want T, client func() (kindClient[T], error), differs func(is T) []string) (done bool, err error) {
 	printer, err := objectPrinter(o.print, "")
 	if err != nil {
@@ -87,7 +87,7 @@ func (o *creation[T]) run(ctx context.Context, resource string, want T, client f
 	return o.dryRun == dryRunNone && printer == nil, printer.print(o.Out, is)
 }
 
-// differ is a line for a field that is not as wanted, or nothing.
+// differ appends a line if a field differs.
 func differ[V comparable](out []string, field string, is, want V) []string {
 	if is != want {
 		out = append(out, fmt.Sprintf("%s is %v, not %v", field, is, want))

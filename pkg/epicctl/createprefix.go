@@ -23,7 +23,7 @@ type createPrefix struct {
 	public, alternate poolFlags
 }
 
-// poolFlags are the flags on one pool.
+// poolFlags holds the flags of one pool.
 type poolFlags struct{ pool, subnet, aggregation string }
 
 func newCreatePrefix(t *tool) *cobra.Command {
@@ -57,7 +57,7 @@ func newCreatePrefix(t *tool) *cobra.Command {
 	return c
 }
 
-// spec checks one pool's flags, whose names begin with before.
+// spec validates one pool's flags, whose names begin with before.
 func (p *poolFlags) spec(before string) (*v1.AddressPool, error) {
 	if _, err := addresspool.Parse(p.pool); err != nil {
 		return nil, usagef("--%spool: %v", before, err)
@@ -114,7 +114,7 @@ func (o *createPrefix) run(ctx context.Context) (err error) {
 	return nil
 }
 
-// differPool compares a pool with the wanted one, if one is wanted.
+// differPool compares a pool with the wanted one, if any.
 func differPool(out []string, name string, is, want *v1.AddressPool) []string {
 	if want == nil {
 		return out

@@ -32,7 +32,7 @@ type dashboardCommand struct {
 	accounts   []string
 	port       int
 	prometheus string
-	// listening is called with the address; a test may set it.
+	// listening is called with the address; tests set it.
 	listening func(url string)
 }
 
@@ -59,7 +59,7 @@ func newDashboard(t *tool) *cobra.Command {
 		Args:              exactly(),
 		ValidArgsFunction: cobra.NoFileCompletions,
 		RunE: func(c *cobra.Command, _ []string) error {
-			// The pages show what a request fails with, so the terminal is quiet.
+			// The pages show failed requests, so keep the terminal quiet.
 			klog.LogToStderr(false)
 			klog.SetOutput(io.Discard)
 			return o.run(c.Context())
@@ -74,7 +74,7 @@ func newDashboard(t *tool) *cobra.Command {
 	return c
 }
 
-// announce prints where the dashboard is.
+// announce prints the address of the dashboard.
 func (o *dashboardCommand) announce(url string) {
 	fmt.Fprintf(o.Out, "The dashboard is served until you press Ctrl-C. Open this address in a browser on this machine:\n\n  %s\n\n", url)
 }
@@ -102,7 +102,7 @@ func (o *dashboardCommand) run(ctx context.Context) error {
 	}
 	around, err := look(s.kubeClient)
 	if deniedByRBAC(err) {
-		// Requests show what else is missing.
+		// Failed requests show what else is missing.
 		around, err = surroundings{namespaces: true, rbac: true}, nil
 	}
 	if err != nil {
@@ -140,7 +140,7 @@ func (o *dashboardCommand) run(ctx context.Context) error {
 	return server.Serve(ctx)
 }
 
-// watching returns clients whose watches last: a request's timeout would end them.
+// watching returns clients without a request timeout, which would end watches.
 func (o *dashboardCommand) watching(config *rest.Config) (*survey, error) {
 	config = rest.CopyConfig(config)
 	config.Timeout = 0
@@ -155,13 +155,13 @@ func (o *dashboardCommand) watching(config *rest.Config) (*survey, error) {
 	return &survey{tool: o.tool, kubeClient: kubeClient, epicClient: epicClient}, nil
 }
 
-// feedOptions are what the pages are made from: by the clients of watching what is
-// watched, and by those of s everything else.
+// feedOptions returns the sources of the pages: watches use the clients of watching, and
+// everything else those of s.
 func (o *dashboardCommand) feedOptions(s, watching *survey, around surroundings, namespaces []string) live.Options {
 	options := live.Options{
 		Epic: watching.epicClient, Namespaces: namespaces,
 		Contact: func(ctx context.Context) error {
-			// Everybody who is known may read this; who may not has an answer, too.
+			// Every authenticated user may read this; a denial is also a response.
 			err := s.epicClient.Discovery().RESTClient().Get().AbsPath("/apis/" + v1.SchemeGroupVersion.String()).Do(ctx).Error()
 			if apierrors.IsForbidden(err) {
 				return nil
@@ -186,7 +186,7 @@ func (o *dashboardCommand) feedOptions(s, watching *survey, around surroundings,
 }
 
 // scope returns the namespaces to show: those that the user names, all if the user may
-// list all accounts, or else the one of the kubeconfig's context.
+// list all accounts, or otherwise the one of the kubeconfig's context.
 func (o *dashboardCommand) scope(ctx context.Context, s *survey) ([]string, error) {
 	if len(o.accounts) > 0 {
 		var out []string
@@ -219,7 +219,7 @@ func (o *dashboardCommand) scope(ctx context.Context, s *survey) ([]string, erro
 	return nil, fmt.Errorf("you may not list all accounts, and the namespace %s does not belong to an account: set your account with --account", ns)
 }
 
-// accountsOf names the accounts of namespaces.
+// accountsOf returns the names of the accounts of namespaces.
 func accountsOf(namespaces []string) []string {
 	var out []string
 	for _, ns := range namespaces {

@@ -22,12 +22,12 @@ import (
 )
 
 const (
-	// deleteTimeout is how long a controller has to clean up.
+	// deleteTimeout is the time for controllers to clean up.
 	deleteTimeout = 2 * time.Minute
-	// rounds is how often the contents are deleted, when a tenant's programs
-	// make new ones in the meantime.
+	// rounds is how often the contents are deleted, if a tenant's programs create new
+	// ones in the meantime.
 	rounds = 3
-	// mostListed is how many names a message has.
+	// mostListed is the maximum number of names in a message.
 	mostListed = 5
 )
 
@@ -41,7 +41,7 @@ type deleteAccount struct {
 	kubeClient kubernetes.Interface
 	epicClient versioned.Interface
 	around     surroundings
-	// done is what is gone already, for the message of a failure.
+	// done lists what has been deleted, for the message of a failure.
 	done []string
 }
 
@@ -118,8 +118,8 @@ func (o *deleteAccount) tell(what string, result outcome) {
 	}
 }
 
-// refuseOthers looks for a namespace of somebody else's before anything in it is
-// touched.
+// refuseOthers returns an error if the namespace belongs to somebody else, before
+// anything in it is changed.
 func (o *deleteAccount) refuseOthers(ctx context.Context) error {
 	if !o.around.namespaces {
 		return nil
@@ -138,7 +138,8 @@ func (o *deleteAccount) refuseOthers(ctx context.Context) error {
 	return nil
 }
 
-// checkContents describes what would be deleted, or refuses what was not asked for.
+// checkContents prints what would be deleted, or returns an error for contents whose
+// deletion was not requested.
 func (o *deleteAccount) checkContents(ctx context.Context) error {
 	var found []string
 	for _, c := range contents(o.epicClient.EpicV1(), accountNamespace(o.name)) {
@@ -178,7 +179,8 @@ func (o *deleteAccount) deleteContents(ctx context.Context) error {
 	return nil
 }
 
-// deleteBindings deletes those that create makes. Others go with the namespace.
+// deleteBindings deletes the bindings that create makes. Others are deleted with the
+// namespace.
 func (o *deleteAccount) deleteBindings(ctx context.Context) error {
 	if !o.around.rbac {
 		return nil
@@ -211,8 +213,8 @@ func (o *deleteAccount) deleteBindings(ctx context.Context) error {
 	return nil
 }
 
-// deleteAccount deletes the account itself. The server refuses that while
-// something is in it: what a tenant's programs made since it was looked at.
+// deleteAccount deletes the account itself. The server rejects that while the namespace
+// contains objects that a tenant's programs created in the meantime.
 func (o *deleteAccount) deleteAccount(ctx context.Context) error {
 	ns := accountNamespace(o.name)
 	what := "account.epic.acnodal.io/" + o.name
@@ -262,7 +264,7 @@ func (o *deleteAccount) deleteNamespace(ctx context.Context) error {
 		return nil
 	}
 	err = client.Delete(ctx, name, sameObject(ns))
-	// Conflict is its answer while it is being deleted already.
+	// The server returns a conflict if it is already being deleted.
 	going := apierrors.IsConflict(err) && ns.DeletionTimestamp != nil
 	if err != nil && !apierrors.IsNotFound(err) && !going {
 		return right{verb: "delete", resource: "namespaces"}.explain(err)
@@ -276,8 +278,8 @@ func (o *deleteAccount) deleteNamespace(ctx context.Context) error {
 	return nil
 }
 
-// sameObject makes a deletion one of the object that was read, not of one that
-// has taken its name since.
+// sameObject limits a deletion to the object that was read, in case another one has the
+// same name by now.
 func sameObject(read metav1.Object) metav1.DeleteOptions {
 	return metav1.DeleteOptions{Preconditions: &metav1.Preconditions{UID: ptr.To(read.GetUID())}}
 }
@@ -290,7 +292,7 @@ func (o *deleteAccount) waitGone(ctx context.Context, what string, get func(cont
 		case apierrors.IsNotFound(err):
 			return true, nil
 		case err != nil && ctx.Err() != nil:
-			return false, nil //nolint:nilerr // the poll says so, with what holds it
+			return false, nil //nolint:nilerr // the timeout reports it, with what delays it
 		case err != nil:
 			return false, explain(err)
 		}
@@ -306,7 +308,7 @@ func (o *deleteAccount) waitGone(ctx context.Context, what string, get func(cont
 	return err
 }
 
-// listed names a few of many.
+// listed formats the first of several names.
 func listed(names []string) string {
 	if len(names) > mostListed {
 		return fmt.Sprintf("%s and %d more", strings.Join(names[:mostListed], ", "), len(names)-mostListed)

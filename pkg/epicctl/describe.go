@@ -48,17 +48,17 @@ func newDescribeAccount(t *tool) *cobra.Command {
 	}
 }
 
-// proxy is what the description tells of a load balancer or a gateway proxy.
+// proxy is the part of a load balancer or a gateway proxy that the description contains.
 type proxy struct {
 	kind, name, group, address, alternate string
-	// groupNamespace is the group's.
+	// groupNamespace is the namespace of the group.
 	groupNamespace string
 	endpoints      []v1.DNSEndpoint
 	edge           *v1.EdgeSpec
 	status         *v1.ProxyStatus
 }
 
-// inventory is everything that the description is made from.
+// inventory is the input of the description.
 type inventory struct {
 	account   *v1.Account
 	groups    []*v1.LBServiceGroup
@@ -67,27 +67,27 @@ type inventory struct {
 	routes    int
 	slices    int
 	bindings  []rbacv1.RoleBinding
-	// bindingsUnknown explains why there are none.
+	// bindingsUnknown explains why the bindings are missing.
 	bindingsUnknown string
-	// events are the latest of the account's objects, the latest last.
+	// events holds the latest events of the account's objects, the latest last.
 	events     []*corev1.Event
 	moreEvents int
-	// eventsUnknown explains why there are none.
+	// eventsUnknown explains why the events are missing.
 	eventsUnknown string
-	// tunnels knows which tunnels are up; nil where that may not be read.
+	// tunnels holds the state of tunnels; nil if it may not be read.
 	tunnels *tunnelstate.Tracker
-	// unready are the endpoints that are not Ready, the first of them.
+	// unready holds the first endpoints that are not Ready.
 	unready     []*v1.RemoteEndpoint
 	moreUnready int
-	// unservedRoutes are the routes with which something is wrong, the first of them.
+	// unservedRoutes holds the first routes with a problem.
 	unservedRoutes []*v1.GWRoute
 	moreUnserved   int
-	// offered are the groups of the platform team that proxies use, by name.
+	// offered holds the groups of the platform team that proxies use, by name.
 	offered map[string]*v1.LBServiceGroup
 }
 
-// shownUnready is how many endpoints that are not Ready are listed, and how many routes with
-// which something is wrong.
+// shownUnready is the maximum number of listed endpoints that are not Ready, and of
+// listed routes with a problem.
 const shownUnready = 20
 
 func (o *describeAccount) run(ctx context.Context) error {
@@ -175,8 +175,8 @@ func (inv *inventory) read(ctx context.Context, client versioned.Interface) (err
 	return each(ctx, collection[*v1.GWEndpointSlice](epic.ResourceGWEndpointSlices, ns, c.GWEndpointSlices(ns).List), func(*v1.GWEndpointSlice) error { inv.slices++; return nil })
 }
 
-// readBindings does without where it must: a tenant may see its account and not
-// who else may.
+// readBindings reads the role bindings if permitted: a tenant may see its account, but
+// not who else has permissions in it.
 func (inv *inventory) readBindings(ctx context.Context, kube kubernetes.Interface) {
 	around, err := look(kube)
 	if err != nil {
@@ -200,8 +200,8 @@ func (inv *inventory) readBindings(ctx context.Context, kube kubernetes.Interfac
 	inv.bindings = list.Items
 }
 
-// readTunnels reads what gateway nodes report of tunnels. A tenant may not: the
-// conditions of what it has describe what concerns it.
+// readTunnels reads gateway nodes' reports on tunnels. Tenants are not permitted to; the
+// conditions of their objects show what concerns them.
 func (inv *inventory) readTunnels(ctx context.Context, client versioned.Interface) {
 	nodes, err := all(ctx, collection[*v1.GatewayNode](epic.ResourceGatewayNodes, epic.ConfigNamespace, client.EpicV1().GatewayNodes(epic.ConfigNamespace).List))
 	if err != nil {
@@ -213,7 +213,7 @@ func (inv *inventory) readTunnels(ctx context.Context, client versioned.Interfac
 	}
 }
 
-// tunnelState is the state of a tunnel in one word.
+// tunnelState returns the state of a tunnel as one word.
 func (inv *inventory) tunnelState(id int32, gatewayNode string) string {
 	address, err := netip.ParseAddr(gatewayNode)
 	if inv.tunnels == nil || err != nil || id == 0 {
@@ -235,7 +235,7 @@ func (inv *inventory) print(out io.Writer) {
 		}
 	}
 	w := printers.GetNewTabWriter(out)
-	defer w.Flush() //nolint:errcheck // there is no other place to say so
+	defer w.Flush() //nolint:errcheck // the error can't be reported elsewhere
 	field := func(name, format string, args ...any) {
 		fmt.Fprintf(w, "%s:\t%s\n", name, line(fmt.Sprintf(format, args...)))
 	}
@@ -276,7 +276,7 @@ func limitNote(used, limit int) string {
 	return ""
 }
 
-// section prints rows below a title, or a word why there are none.
+// section prints rows below a title, or the reason why there are none.
 func section(w io.Writer, title, why string, header []string, rows [][]string) {
 	if len(rows) == 0 {
 		if why == "" {
@@ -320,7 +320,7 @@ func (inv *inventory) addressRows() (rows [][]string) {
 	return rows
 }
 
-// envoysOf describes how many Envoys are ready, of how many should be; nothing where no
+// envoysOf returns the number of ready Envoys and the desired number, or "" if no
 // operator has reported any.
 func envoysOf(s *v1.ProxyStatus) string {
 	if s.Envoy == nil {
@@ -346,8 +346,8 @@ func (inv *inventory) tunnelRows() (rows [][]string) {
 	return rows
 }
 
-// unreadyRows are the conditions of proxies that are not met, and the endpoints that are
-// not Ready.
+// unreadyRows returns rows for the false conditions of proxies, and the endpoints that
+// are not Ready.
 func (inv *inventory) unreadyRows() (rows [][]string) {
 	row := func(kind, name string, c *metav1.Condition) {
 		rows = append(rows, []string{kind, name, c.Type, c.Reason, age(c.LastTransitionTime), c.Message})

@@ -18,15 +18,14 @@ import (
 	v1 "github.com/acnodal/epic/pkg/apis/epic/v1"
 )
 
-// shownEvents is how many events are listed, the latest. mostEvents is how many are kept of
-// those that are read.
+// shownEvents is the number of latest events that are listed. mostEvents is the number of
+// events kept while reading.
 const (
 	shownEvents = 20
 	mostEvents  = 100 * shownEvents
 )
 
-// readEvents reads the events of the account's objects. Like readBindings, it does without
-// where it must.
+// readEvents reads the events of the account's objects, if permitted.
 func (inv *inventory) readEvents(ctx context.Context, kube kubernetes.Interface) {
 	served, err := serves(kube, "v1", "events")
 	if err != nil {
@@ -38,7 +37,7 @@ func (inv *inventory) readEvents(ctx context.Context, kube kubernetes.Interface)
 		return
 	}
 	ns := inv.account.Namespace
-	// Those of pods are in the namespace, too.
+	// The namespace also contains events of pods.
 	own := fields.OneTermEqualSelector("involvedObject.apiVersion", v1.SchemeGroupVersion.String()).String()
 	events := listing[*corev1.Event]{
 		right: right{"list", "events", ns},
@@ -66,7 +65,7 @@ func (inv *inventory) readEvents(ctx context.Context, kube kubernetes.Interface)
 	}
 }
 
-// forgetEvents keeps the latest events, in the order of time, and counts the others.
+// forgetEvents keeps the latest events, sorted by time, and counts the others.
 func (inv *inventory) forgetEvents() {
 	slices.SortStableFunc(inv.events, func(a, b *corev1.Event) int {
 		return cmp.Or(lastTime(a).Compare(lastTime(b)), cmp.Compare(a.InvolvedObject.Name, b.InvolvedObject.Name), cmp.Compare(a.Name, b.Name))
@@ -77,7 +76,7 @@ func (inv *inventory) forgetEvents() {
 	}
 }
 
-// lastTime is when an event happened last.
+// lastTime returns when an event last happened.
 func lastTime(e *corev1.Event) time.Time {
 	last := e.CreationTimestamp.Time
 	for _, t := range []time.Time{e.LastTimestamp.Time, e.EventTime.Time} {
@@ -91,7 +90,8 @@ func lastTime(e *corev1.Event) time.Time {
 	return last
 }
 
-// eventRows are the latest events, as kubectl describe shows those of one object.
+// eventRows returns rows for the latest events, like kubectl describe shows those of one
+// object.
 func (inv *inventory) eventRows() (rows [][]string) {
 	if inv.moreEvents > 0 {
 		rows = append(rows, []string{"", "", fmt.Sprintf("and %d earlier", inv.moreEvents), "", "", ""})

@@ -16,8 +16,8 @@ import (
 	"github.com/acnodal/epic/pkg/generated/clientset/versioned"
 )
 
-// readOffered reads the groups that the platform team offers and that proxies of the account
-// use. Of those that can't be read, nothing is described.
+// readOffered reads the groups that the platform team offers and that proxies of the
+// account use. It skips those that can't be read.
 func (inv *inventory) readOffered(ctx context.Context, client versioned.Interface) {
 	inv.offered = map[string]*v1.LBServiceGroup{}
 	for i := range inv.proxies {
@@ -31,7 +31,7 @@ func (inv *inventory) readOffered(ctx context.Context, client versioned.Interfac
 	}
 }
 
-// groupOf returns the group of a proxy, nil if it is not known.
+// groupOf returns the group of a proxy, or nil if it is not known.
 func (inv *inventory) groupOf(p *proxy) *v1.LBServiceGroup {
 	if p.groupNamespace == epic.ConfigNamespace {
 		return inv.offered[p.group]
@@ -44,7 +44,8 @@ func (inv *inventory) groupOf(p *proxy) *v1.LBServiceGroup {
 	return nil
 }
 
-// edgeRows are the edge settings in effect, of proxies that have others than the defaults.
+// edgeRows returns rows for the effective edge settings of proxies that differ from the
+// defaults.
 func (inv *inventory) edgeRows() (rows [][]string) {
 	for i := range inv.proxies {
 		p := &inv.proxies[i]
@@ -64,7 +65,7 @@ func (inv *inventory) edgeRows() (rows [][]string) {
 	return rows
 }
 
-// listenerRows are what Envoys listen on, and the listeners of Gateways.
+// listenerRows returns rows for the listeners of Envoys, and the listeners of Gateways.
 func (inv *inventory) listenerRows() (rows [][]string) {
 	for i := range inv.proxies {
 		p := &inv.proxies[i]
@@ -93,8 +94,8 @@ func (inv *inventory) listenerRows() (rows [][]string) {
 	return rows
 }
 
-// trouble is the condition of a listener, or of a route at its parent, that says what is wrong
-// with it; nil if nothing is. The first is mostly the cause of the others.
+// trouble returns the condition of a listener, or of a route at its parent, that reports
+// a problem, or nil if there is none. The first is usually the cause of the others.
 func trouble(all []metav1.Condition) *metav1.Condition {
 	for _, t := range []struct {
 		name string
@@ -113,8 +114,8 @@ func trouble(all []metav1.Condition) *metav1.Condition {
 	return nil
 }
 
-// routeTroubles are the conditions of a route that say what is wrong with it: at each parent,
-// else its own.
+// routeTroubles returns the conditions of a route that report a problem: those at each
+// parent, otherwise its own.
 func routeTroubles(route *v1.GWRoute) (at []string, conditions []*metav1.Condition) {
 	add := func(place string, c *metav1.Condition) {
 		at, conditions = append(at, place), append(conditions, c)

@@ -61,7 +61,7 @@ func completeConnected(t *tool, account *string) cobra.CompletionFunc {
 		if err != nil || *account == "" {
 			return nil, cobra.ShellCompDirectiveNoFileComp
 		}
-		// Whoever connects clusters may list the bindings, not the service accounts.
+		// Users who connect clusters may list the bindings, but not the service accounts.
 		list, err := kube.RbacV1().RoleBindings(accountNamespace(*account)).List(ctx, metav1.ListOptions{})
 		if err != nil {
 			return nil, cobra.ShellCompDirectiveError
@@ -98,8 +98,8 @@ func (o *disconnect) run(ctx context.Context) error {
 	step := func(f func(context.Context, kubernetes.Interface) (bool, error)) {
 		steps = append(steps, func(ctx context.Context) (bool, error) { return f(ctx, kube) })
 	}
-	// The bindings first: the server may know tokens for some seconds after the service
-	// account is gone, but not rights.
+	// Delete the bindings first: the server may accept tokens for some seconds after the
+	// service account is deleted, but the permissions end immediately.
 	if around.rbac {
 		step(o.deleteBinding(nodesBinding(o.cluster)))
 		step(o.deleteBinding(connectorBinding(o.cluster)))
@@ -134,7 +134,8 @@ func (o *disconnect) run(ctx context.Context) error {
 	return nil
 }
 
-// deleteOptions is for the object that was read, not for one that has its name since.
+// deleteOptions limits a deletion to the object that was read, in case another one has
+// the same name by now.
 func (o *disconnect) deleteOptions(read metav1.Object) metav1.DeleteOptions {
 	options := sameObject(read)
 	options.DryRun = o.dryRun.options()
@@ -146,7 +147,7 @@ func (o *disconnect) tell(what string, result outcome) {
 	fmt.Fprintf(o.Out, "%s %s%s\n", what, result, o.dryRun.suffix())
 }
 
-// remove deletes an object that this program made.
+// remove deletes an object that this program created.
 func (o *disconnect) remove(what string, ns string, get func() (metav1.Object, error), remove func(metav1.DeleteOptions) error) (did bool, err error) {
 	resource, _, _ := strings.Cut(what, "/")
 	rightTo := func(verb string) right { return right{verb, resource + "s", ns} }
@@ -191,8 +192,8 @@ func (o *disconnect) deleteBinding(name string) func(context.Context, kubernetes
 	}
 }
 
-// removeSubject takes the connector out of the account's binding in the platform team's
-// namespace, which others of the account have, too.
+// removeSubject removes the connector from the account's binding in the platform team's
+// namespace, which it shares with others of the account.
 func (o *disconnect) removeSubject(ctx context.Context, kube kubernetes.Interface) (did bool, err error) {
 	name := offeredBinding(o.account)
 	client := kube.RbacV1().RoleBindings(epic.ConfigNamespace)

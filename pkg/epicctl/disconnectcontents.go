@@ -24,15 +24,15 @@ import (
 	"github.com/acnodal/epic/pkg/nodeidentity"
 )
 
-// passes is how often objects are looked for that the connector wrote while its rights
-// ended, and passPause the time between.
+// passes is how often to check for objects that the connector wrote while its permissions
+// ended, and passPause the time between the checks.
 const (
 	passes    = 3
 	passPause = time.Second
 )
 
-// deleteNodes deletes the service accounts that the connector made for its nodes, and with
-// them their tokens.
+// deleteNodes deletes the service accounts that the connector created for its nodes,
+// which revokes their tokens.
 func (o *disconnect) deleteNodes(ctx context.Context, kube kubernetes.Interface) (bool, error) {
 	ns := accountNamespace(o.account)
 	client := kube.CoreV1().ServiceAccounts(ns)
@@ -63,12 +63,12 @@ func (o *disconnect) deleteNodes(ctx context.Context, kube kubernetes.Interface)
 	return n > 0, err
 }
 
-// own selects what the cluster's connector wrote.
+// own returns a selector for objects written by the cluster's connector.
 func (o *disconnect) own() string {
 	return epic.OwningClusterLabel + "=" + epic.LabelValue(o.cluster)
 }
 
-// labeled is a list function that selects by labels.
+// labeled returns a list function that selects by labels.
 func labelled[L runtime.Object](selector string, list func(context.Context, metav1.ListOptions) (L, error)) func(context.Context, metav1.ListOptions) (L, error) {
 	return func(ctx context.Context, options metav1.ListOptions) (L, error) {
 		options.LabelSelector = selector
@@ -76,8 +76,8 @@ func labelled[L runtime.Object](selector string, list func(context.Context, meta
 	}
 }
 
-// removeAll deletes all objects of some kinds. It looks again a few times, because the
-// connector may have written some while its rights ended.
+// removeAll deletes all objects of some kinds. It repeats that a few times, because the
+// connector may have written some while its permissions ended.
 func (o *disconnect) removeAll(ctx context.Context, kinds ...content) (bool, error) {
 	removed := map[string]map[types.UID]bool{}
 	for pass := range passes {
@@ -119,7 +119,7 @@ func (o *disconnect) removeAll(ctx context.Context, kinds ...content) (bool, err
 	return len(removed) > 0, nil
 }
 
-// endTunnels deletes the cluster's endpoints. Without one, a node has no tunnel.
+// endTunnels deletes the cluster's endpoints. A node without an endpoint has no tunnel.
 func (o *disconnect) endTunnels(ctx context.Context, c epicclient.EpicV1Interface) (bool, error) {
 	ns := accountNamespace(o.account)
 	return o.removeAll(ctx,
@@ -127,8 +127,8 @@ func (o *disconnect) endTunnels(ctx context.Context, c epicclient.EpicV1Interfac
 		content{epic.ResourceRemoteEndpoints, kindOf(ns, epic.ResourceRemoteEndpoints, labelled(o.own(), c.RemoteEndpoints(ns).List)), nil, c.RemoteEndpoints(ns).Delete})
 }
 
-// purge deletes everything that the cluster published. What other clusters share stays
-// theirs.
+// purge deletes everything that the cluster published. Objects shared with other clusters
+// are kept for them.
 func (o *disconnect) purge(ctx context.Context, kube kubernetes.Interface, c epicclient.EpicV1Interface) (bool, error) {
 	ns := accountNamespace(o.account)
 	did, err := o.removeAll(ctx,
@@ -147,8 +147,8 @@ func (o *disconnect) purge(ctx context.Context, kube kubernetes.Interface, c epi
 	return did || proxies || balancers, o.deleteSecrets(ctx, kube, c, ns)
 }
 
-// leaveProxies deletes the cluster's gateway proxies, and takes the cluster out of the
-// owners of those that others share.
+// leaveProxies deletes the cluster's gateway proxies, and removes the cluster from the
+// owners of shared ones.
 func (o *disconnect) leaveProxies(ctx context.Context, c epicclient.EpicV1Interface, ns string) (did bool, err error) {
 	client := c.GWProxies(ns)
 	key := epic.OwnerAnnotation(o.cluster)
@@ -178,8 +178,8 @@ func (o *disconnect) leaveProxies(ctx context.Context, c epicclient.EpicV1Interf
 	return did, err
 }
 
-// leaveLoadBalancers takes the cluster out of the load balancers that a connector made,
-// and deletes those that no other cluster uses.
+// leaveLoadBalancers removes the cluster from the load balancers that a connector
+// created, and deletes those that no other cluster uses.
 func (o *disconnect) leaveLoadBalancers(ctx context.Context, c epicclient.EpicV1Interface, ns string) (did bool, err error) {
 	client := c.LoadBalancers(ns)
 	err = each(ctx, collection[*v1.LoadBalancer](epic.ResourceLoadBalancers, ns, client.List), func(lb *v1.LoadBalancer) error {
@@ -207,7 +207,8 @@ func (o *disconnect) leaveLoadBalancers(ctx context.Context, c epicclient.EpicV1
 				}
 			}
 			if !last || listed && o.dryRun != dryRunNone {
-				// A dry run leaves the cluster in the list, with which the server deletes nothing.
+				// A dry run does not remove the cluster from the list, so the server
+				// would reject the deletion.
 				return nil
 			}
 			options := o.deleteOptions(now)
@@ -222,7 +223,7 @@ func (o *disconnect) patchOptions() metav1.PatchOptions {
 	return metav1.PatchOptions{FieldManager: fieldManager, DryRun: o.dryRun.options()}
 }
 
-// change does something to an object, and prints it.
+// change changes an object, and prints the result.
 func (o *disconnect) change(did *bool, resource, name string, result outcome, do func() error) error {
 	if o.dryRun != dryRunClient {
 		err := do()

@@ -21,20 +21,22 @@ import (
 	"github.com/acnodal/epic/pkg/secretrefs"
 )
 
-// takeoverPatience is how long a command waits for the next owner of a shared gateway proxy
-// to replace the certificates of a cluster that leaves.
+// takeoverPatience is how long a command waits for the next owner of a shared gateway
+// proxy to replace the certificates of a cluster that leaves.
 type takeoverPatience struct {
-	// poll is the time between two looks, and wait the longest time.
+	// poll is the time between two checks, and wait the maximum time.
 	poll, wait time.Duration
-	// settle is the time that the operator has to learn of the change before the certificates
+	// settle is the time for the operator to learn of the change before the certificates
+	// are deleted.
 	// go: it learns of proxies and of Secrets in any order.
 	settle time.Duration
 }
 
 var defaultTakeoverPatience = takeoverPatience{poll: 200 * time.Millisecond, wait: 30 * time.Second, settle: 3 * time.Second}
 
-// deleteSecrets deletes the cluster's Secrets for proxies, but not those that a gateway proxy
-// refers to: a proxy that others share has them until its next owner has written its own.
+// deleteSecrets deletes the cluster's Secrets for proxies, except those to which a
+// gateway proxy refers: a shared proxy needs them until its next owner has written its
+// own.
 func (o *disconnect) deleteSecrets(ctx context.Context, kube kubernetes.Interface, c epicclient.EpicV1Interface, ns string) error {
 	if o.dryRun == dryRunClient {
 		return nil
@@ -47,7 +49,7 @@ func (o *disconnect) deleteSecrets(ctx context.Context, kube kubernetes.Interfac
 		}
 	}
 	names := slices.Sorted(maps.Keys(used))
-	// Nobody may read them.
+	// Nobody is permitted to read them.
 	err := kube.CoreV1().Secrets(ns).DeleteCollection(ctx, metav1.DeleteOptions{DryRun: o.dryRun.options()}, metav1.ListOptions{
 		LabelSelector: o.own() + "," + publish.UseLabel + "=" + publish.UseProxy,
 		FieldSelector: secretrefs.Except(names).String(),
@@ -66,8 +68,8 @@ func (o *disconnect) deleteSecrets(ctx context.Context, kube kubernetes.Interfac
 	return nil
 }
 
-// awaitTakeover waits until no gateway proxy refers to a Secret of the cluster. It returns
-// those that are still referred to when it has waited long enough, each with a proxy.
+// awaitTakeover waits until no gateway proxy refers to a Secret of the cluster. After the
+// maximum time, it returns those that are still referred to, each with a proxy.
 func (o *disconnect) awaitTakeover(ctx context.Context, c epicclient.EpicV1Interface, ns string) (used map[string]string, err error) {
 	end := time.Now().Add(o.takeoverPatience.wait)
 	err = wait.PollUntilContextCancel(ctx, o.takeoverPatience.poll, true, func(ctx context.Context) (done bool, err error) {
@@ -85,7 +87,8 @@ func (o *disconnect) awaitTakeover(ctx context.Context, c epicclient.EpicV1Inter
 	}
 }
 
-// secretsInUse returns the cluster's Secrets that gateway proxies refer to, each with a proxy.
+// secretsInUse returns the cluster's Secrets to which gateway proxies refer, each with a
+// proxy.
 func (o *disconnect) secretsInUse(ctx context.Context, c epicclient.EpicV1Interface, ns string) (map[string]string, error) {
 	used := map[string]string{}
 	err := each(ctx, collection[*v1.GWProxy](epic.ResourceGWProxies, ns, c.GWProxies(ns).List), func(proxy *v1.GWProxy) error {

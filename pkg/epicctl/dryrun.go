@@ -20,7 +20,7 @@ const (
 func (d *dryRun) addFlag(c *cobra.Command) {
 	*d = dryRunNone
 	c.Flags().Var(d, "dry-run", `Must be "none", "server", or "client". With "client", only print the objects, without contacting the server. With "server", let the server check them without storing them.`)
-	// As kubectl has it: the flag alone, without a value, is the careful choice.
+	// Like in kubectl, the flag without a value selects the safest mode.
 	c.Flags().Lookup("dry-run").NoOptDefVal = string(dryRunClient)
 	must(c.RegisterFlagCompletionFunc("dry-run", cobra.FixedCompletions([]string{"none", "server", "client"}, cobra.ShellCompDirectiveNoFileComp)))
 }
@@ -41,7 +41,7 @@ func (d *dryRun) Set(s string) error {
 	return usagef(`use "none", "server", or "client"`)
 }
 
-// options is what a request carries.
+// options returns the option of a request.
 func (d *dryRun) options() []string {
 	if *d == dryRunServer {
 		return []string{metav1.DryRunAll}
@@ -49,7 +49,7 @@ func (d *dryRun) options() []string {
 	return nil
 }
 
-// suffix is what follows in a message that reports what was done.
+// suffix returns the suffix of a message about an action.
 func (d *dryRun) suffix() string {
 	switch *d {
 	case dryRunClient:
@@ -60,7 +60,7 @@ func (d *dryRun) suffix() string {
 	return ""
 }
 
-// must is for what only a mistake in this package can make fail.
+// must panics on errors that only a bug in this package can cause.
 func must(err error) {
 	if err != nil {
 		panic(err)

@@ -26,14 +26,14 @@ func (o *createAccount) patchOptions() metav1.PatchOptions {
 	return metav1.PatchOptions{FieldManager: fieldManager, DryRun: o.dryRun.options()}
 }
 
-// again repeats what another writer came in between of.
+// again retries f after a conflict with another writer.
 func again(f func() error) error {
 	return retry.OnError(retry.DefaultBackoff, func(err error) bool {
 		return apierrors.IsConflict(err) || apierrors.IsAlreadyExists(err)
 	}, f)
 }
 
-// mergePatch changes an object that is still as it was read.
+// mergePatch returns a patch that only applies to the version that was read.
 func mergePatch(read metav1.Object, change map[string]any) []byte {
 	meta, ok := change["metadata"].(map[string]any)
 	if !ok {
@@ -52,10 +52,10 @@ type patchClient[T object] interface {
 	Patch(ctx context.Context, name string, pt types.PatchType, data []byte, o metav1.PatchOptions, subresources ...string) (T, error)
 }
 
-// ensure reads an object, and then creates or patches what is missing, on the
-// condition that nobody wrote in between: what others added in the meantime, a
-// person's rights for one, must not be lost. Change returns what to patch in an
-// object that is there, or nothing; explain adds to an error which right it wants.
+// ensure reads an object, and then creates or patches what is missing, on the condition
+// that nobody has written in between: concurrent additions, such as a person's
+// permissions, must not be lost. change returns the patch for an existing object, or nil;
+// explain adds the required permission to an error.
 func ensure[T object](ctx context.Context, o *createAccount, client patchClient[T], want T,
 	explain func(verb string, err error) error, change func(is T) (map[string]any, error),
 ) (result outcome, _ runtime.Object, err error) {
@@ -141,8 +141,8 @@ func (o *createAccount) ensureBinding(ctx context.Context, want *rbacv1.RoleBind
 	})
 }
 
-// unseen indicates that a dry run can't be checked, because the namespace that an
-// earlier step would have made is not there.
+// unseen reports whether a dry run can't be checked, because the namespace that an
+// earlier step would have created does not exist.
 func (o *createAccount) unseen(err error) bool {
 	if o.dryRun != dryRunServer || !apierrors.IsNotFound(err) || notServed(err) {
 		return false
@@ -151,8 +151,8 @@ func (o *createAccount) unseen(err error) bool {
 	return true
 }
 
-// grantingMore explains the one refusal that names no right on role bindings:
-// RBAC lets nobody grant what they do not have.
+// grantingMore explains the only denial on role bindings that does not name a permission:
+// RBAC prevents users from granting permissions that they do not have.
 func grantingMore(err error) error {
 	if err != nil && apierrors.IsForbidden(err) && !deniedByRBAC(err) {
 		return fmt.Errorf("you can only grant permissions that you have yourself: ask a cluster administrator to bind the ClusterRole epic-platform-admin to you, or to bind this role (%w)", err)

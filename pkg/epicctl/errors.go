@@ -18,7 +18,7 @@ import (
 	v1 "github.com/acnodal/epic/pkg/apis/epic/v1"
 )
 
-// usageError is a command line that can't be meant.
+// usageError is an error of the command line.
 type usageError struct{ error }
 
 func (e *usageError) Unwrap() error { return e.error }
@@ -27,8 +27,8 @@ func usagef(format string, args ...any) error {
 	return &usageError{fmt.Errorf(format, args...)}
 }
 
-// isUsage reports whether an error is about the command line. Cobra has no types
-// for its own.
+// isUsage reports whether an error concerns the command line. Cobra has no types for its
+// errors.
 func isUsage(err error) bool {
 	var usage *usageError
 	return errors.As(err, &usage) ||
@@ -37,13 +37,13 @@ func isUsage(err error) bool {
 		strings.HasPrefix(err.Error(), "if any flags in the group")
 }
 
-// notWellError is the outcome of a command that did its work and found something
-// wrong. What it found has been printed.
+// notWellError is the result of a command that succeeded and found problems, which it has
+// printed.
 type notWellError struct{}
 
 func (*notWellError) Error() string { return "problems were found" }
 
-// right is what a request needs, in the words of a role's rule.
+// right is the permission that a request requires, in the terms of a role's rule.
 type right struct {
 	verb, resource, namespace string
 }
@@ -56,8 +56,8 @@ func (r right) String() string {
 	return s
 }
 
-// explain says for what a request needed a right, if that is what it lacked, and
-// the way out of everything else that is not the request's own fault.
+// explain adds the required permission to an error if it is missing, and the fix to other
+// errors that are not caused by the request.
 func (r right) explain(err error) error {
 	if err == nil {
 		return nil
@@ -68,7 +68,7 @@ func (r right) explain(err error) error {
 	return explain(err)
 }
 
-// wayOut names the role that has the right.
+// wayOut names the role that grants the permission.
 func (r right) wayOut() string {
 	const ask = "ask a cluster administrator "
 	switch {
@@ -88,13 +88,13 @@ func (r right) wayOut() string {
 	return ask + "to bind the ClusterRole epic-platform-admin to you"
 }
 
-// deniedByRBAC distinguishes an authorizer's no from an admission plugin's, a quota's
-// for one, which has the same status and no missing right.
+// deniedByRBAC distinguishes a denial of an authorizer from one of an admission plugin,
+// such as a quota's, which has the same status but no missing permission.
 func deniedByRBAC(err error) bool {
 	return apierrors.IsForbidden(err) && strings.Contains(err.Error(), " cannot ")
 }
 
-// explain adds the way out to an error that says nothing about what was asked.
+// explain adds the fix to an error that does not concern the request itself.
 func explain(err error) error {
 	var (
 		dns     *net.DNSError
@@ -128,7 +128,7 @@ func explain(err error) error {
 	return err
 }
 
-// invalid shows an object that breaks rules, with a line for each field.
+// invalid formats the error for an invalid object, with a line for each field.
 func invalid(err error) error {
 	var status apierrors.APIStatus
 	if !errors.As(err, &status) || status.Status().Details == nil || len(status.Status().Details.Causes) == 0 {
@@ -146,7 +146,7 @@ func invalid(err error) error {
 	return &refusal{error: err, text: text}
 }
 
-// refusal is an error with a text of its own.
+// refusal is an error with its own text.
 type refusal struct {
 	error
 	text string

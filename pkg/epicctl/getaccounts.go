@@ -24,7 +24,7 @@ import (
 	"github.com/acnodal/epic/pkg/generated/clientset/versioned"
 )
 
-// readyCondition is the condition that sums up the others.
+// readyCondition is the condition that summarizes the others.
 const readyCondition = "Ready"
 
 type getAccounts struct {
@@ -85,7 +85,7 @@ func (o *getAccounts) run(ctx context.Context) error {
 	return nil
 }
 
-// find reads the accounts that were asked for, sorted by name.
+// find reads the requested accounts, sorted by name.
 func (o *getAccounts) find(ctx context.Context, client versioned.Interface) (accounts []*v1.Account, missing []string, err error) {
 	if len(o.names) == 0 {
 		accounts, err = all(ctx, collection[*v1.Account](epic.ResourceAccounts, o.namespace(), client.EpicV1().Accounts(o.namespace()).List))
@@ -127,7 +127,7 @@ func (o *getAccounts) printObjects(printer objectWriter, accounts []*v1.Account)
 	}
 	var objects []runtime.Object
 	for _, a := range accounts {
-		// Clients leave out what a caller knows anyhow; a reader does not.
+		// Clients omit the type, which the caller knows; set it for the output.
 		a.TypeMeta = metav1.TypeMeta{APIVersion: v1.SchemeGroupVersion.String(), Kind: "Account"}
 		objects = append(objects, a)
 	}
@@ -160,7 +160,7 @@ func (o *getAccounts) printTable(ctx context.Context, client versioned.Interface
 	return printTable(o.Out, *o.print.OutputFormat == wide, o.noHeaders, columns, rows)
 }
 
-// use counts once over all namespaces, or in those of a few accounts.
+// use counts objects in all namespaces at once, or in those of a few accounts.
 func (o *getAccounts) use(ctx context.Context, client versioned.Interface, accounts []*v1.Account) (map[string]usage, error) {
 	if len(o.names) == 0 {
 		return usages(ctx, client.EpicV1(), o.namespace())

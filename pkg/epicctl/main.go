@@ -15,24 +15,24 @@ import (
 
 // Exit codes.
 const (
-	// ExitOK indicates that all was done, or that all is well.
+	// ExitOK indicates success, or that everything is healthy.
 	ExitOK = 0
-	// ExitFailure indicates that something could not be done, or is not well.
+	// ExitFailure indicates a failure, or that something is not healthy.
 	ExitFailure = 1
-	// ExitUsage indicates that the command line was wrong, and nothing was done.
+	// ExitUsage indicates an invalid command line. Nothing was done.
 	ExitUsage = 2
 )
 
 const (
 	program = "epicctl"
-	// pluginName is the binary's name as a plugin of kubectl, and
-	// completionName the one under which kubectl asks a plugin for completions.
+	// pluginName is the binary's name as a plugin of kubectl, and completionName the name
+	// under which kubectl requests completions from a plugin.
 	pluginName     = "kubectl-epic"
 	completionName = "kubectl_complete-epic"
 )
 
-// Main runs the program with the process's arguments, its name included, and
-// returns its exit code.
+// Main runs the program with the process's arguments, including its name, and returns its
+// exit code.
 func Main(ctx context.Context, args []string, streams genericclioptions.IOStreams) int {
 	name := program
 	if len(args) > 0 {
@@ -42,12 +42,12 @@ func Main(ctx context.Context, args []string, streams genericclioptions.IOStream
 	if name == completionName {
 		args = append([]string{cobra.ShellCompRequestCmd}, args...)
 	}
-	return execute(ctx, NewCommand(streams), name, args, streams) //nolint:contextcheck // commands have it from cobra
+	return execute(ctx, NewCommand(streams), name, args, streams) //nolint:contextcheck // commands get it from cobra
 }
 
 func execute(ctx context.Context, root *cobra.Command, name string, args []string, streams genericclioptions.IOStreams) int {
 	if strings.HasPrefix(name, pluginName) || name == completionName {
-		// Help and errors then describe what the user typed.
+		// Show the command that the user typed in help texts and errors.
 		root.Annotations = map[string]string{cobra.CommandDisplayNameAnnotation: "kubectl epic"}
 	}
 	root.SetArgs(args)
@@ -60,7 +60,7 @@ func execute(ctx context.Context, root *cobra.Command, name string, args []strin
 	case err == nil:
 		return ExitOK
 	case errors.As(err, &found):
-		// The report that was printed says all there is to say.
+		// The report that was printed is sufficient.
 		return ExitFailure
 	}
 	fmt.Fprintf(streams.ErrOut, "error: %v\n", err)
@@ -114,7 +114,7 @@ func newRoot(t *tool) *cobra.Command {
 	return root
 }
 
-// group is a command that only holds others.
+// group returns a command that only contains others.
 func group(name, short string, commands ...*cobra.Command) *cobra.Command {
 	var names []string
 	for _, c := range commands {
@@ -140,7 +140,7 @@ func group(name, short string, commands ...*cobra.Command) *cobra.Command {
 	return out
 }
 
-// prepare sets what all commands have in common.
+// prepare sets properties that all commands share.
 func prepare(c *cobra.Command) {
 	c.SilenceErrors = true
 	c.SilenceUsage = true
@@ -154,7 +154,7 @@ func prepare(c *cobra.Command) {
 	}
 }
 
-// exactly wants that many arguments, by name.
+// exactly requires the named arguments.
 func exactly(names ...string) cobra.PositionalArgs {
 	return func(c *cobra.Command, args []string) error {
 		if len(args) == len(names) {

@@ -12,12 +12,12 @@ import (
 	"github.com/acnodal/epic/pkg/generated/clientset/versioned"
 )
 
-// next reports what to do next, next to the result, so the result can be piped on.
+// next prints the next steps to standard error, so the result can be piped.
 func (t *tool) next(format string, args ...any) {
 	t.note("\nNext:\n"+format, args...)
 }
 
-// nextOfAccount reports what an account still lacks, and what its tenant does.
+// nextOfAccount prints what an account still lacks, and the next steps of its tenant.
 func (o *createAccount) nextOfAccount(ctx context.Context, around surroundings, bindings int) {
 	var steps string
 	step := func(format string, args ...any) { steps += fmt.Sprintf(format+"\n", args...) }
@@ -46,8 +46,8 @@ func (o *createAccount) nextOfAccount(ctx context.Context, around surroundings, 
 	o.note("\nNext:\n%s", steps[:len(steps)-1])
 }
 
-// usable returns a service group that an account may use and a prefix that there
-// is, none where there is none, and nothing where it can't be known.
+// usable returns a service group that an account may use and an existing prefix: none if
+// there is none, and nothing if that is unknown.
 func usable(ctx context.Context, client versioned.Interface, account string) (group, prefix string) {
 	group, prefix = none, none
 	one := metav1.ListOptions{Limit: 1}

@@ -10,17 +10,17 @@ import (
 	v1 "github.com/acnodal/epic/pkg/apis/epic/v1"
 )
 
-// managedByLabel marks the role bindings that this program made, and so may
+// managedByLabel marks the role bindings that this program created, and therefore may
 // delete.
 const managedByLabel = "app.kubernetes.io/managed-by"
 
-// namespaceLabels state that a namespace is an account's.
+// namespaceLabels mark a namespace as an account's.
 var namespaceLabels = map[string]string{
 	epic.ComponentLabel: epic.AccountNamespaceComponent,
 	epic.PartOfLabel:    epic.ProductName,
 }
 
-// bindingLabels are those of the role bindings.
+// bindingLabels are the labels of the role bindings.
 var bindingLabels = map[string]string{
 	epic.PartOfLabel: epic.ProductName,
 	managedByLabel:   program,
@@ -28,7 +28,7 @@ var bindingLabels = map[string]string{
 
 func accountNamespace(account string) string { return epic.AccountNamespace(account) }
 
-// newNamespace is an account's namespace.
+// newNamespace returns an account's namespace.
 func newNamespace(account string) *corev1.Namespace {
 	return &corev1.Namespace{
 		TypeMeta:   metav1.TypeMeta{APIVersion: "v1", Kind: "Namespace"},

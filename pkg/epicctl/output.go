@@ -20,13 +20,13 @@ import (
 	epicscheme "github.com/acnodal/epic/pkg/generated/clientset/versioned/scheme"
 )
 
-// none stands where there is nothing to show.
+// none is shown for a missing value.
 const none = "-"
 
-// wide is the output with more columns.
+// wide selects the output with more columns.
 const wide = "wide"
 
-// outputScheme knows all objects that are printed.
+// outputScheme contains all types that are printed.
 var outputScheme = func() *runtime.Scheme {
 	s := runtime.NewScheme()
 	utilruntime.Must(kubescheme.AddToScheme(s))
@@ -47,8 +47,7 @@ func completeOutput(c *cobra.Command, flags *genericclioptions.PrintFlags, more 
 	}))
 }
 
-// objectWriter prints objects. It is nil where a message for each is printed
-// instead.
+// objectWriter prints objects. It is nil if a message for each is printed instead.
 type objectWriter func(w io.Writer, objects ...runtime.Object) error
 
 func (p objectWriter) print(w io.Writer, objects ...runtime.Object) error {
@@ -58,7 +57,7 @@ func (p objectWriter) print(w io.Writer, objects ...runtime.Object) error {
 	return p(w, objects...)
 }
 
-// objectPrinter is the printer that -o names, or nil without -o and for the one
+// objectPrinter returns the printer selected by -o, or nil without -o and for the format
 // that the command prints itself.
 func objectPrinter(flags *genericclioptions.PrintFlags, own string) (objectWriter, error) {
 	if output := *flags.OutputFormat; output == "" || output == own {
@@ -92,8 +91,8 @@ func objectPrinter(flags *genericclioptions.PrintFlags, own string) (objectWrite
 	}, nil
 }
 
-// withoutManagedFields does for the items of a list what printers do for single
-// objects.
+// withoutManagedFields removes managed fields from the items of a list, as printers do
+// for single objects.
 func withoutManagedFields(object runtime.Object) runtime.Object {
 	if accessor, err := meta.Accessor(object); err == nil {
 		accessor.SetManagedFields(nil)
@@ -107,7 +106,7 @@ type column struct {
 	wide bool
 }
 
-// printTable prints rows as kubectl would.
+// printTable prints rows like kubectl.
 func printTable(w io.Writer, showWide, noHeaders bool, columns []column, rows [][]any) error {
 	table := &metav1.Table{}
 	for _, c := range columns {
@@ -123,7 +122,7 @@ func printTable(w io.Writer, showWide, noHeaders bool, columns []column, rows []
 	return printers.NewTablePrinter(printers.PrintOptions{Wide: showWide, NoHeaders: noHeaders}).PrintObj(table, w)
 }
 
-// line is text of others, on one line and without what a terminal would obey.
+// line converts foreign text to one line without terminal control characters.
 func line(s string) string {
 	return strings.Map(func(r rune) rune {
 		if r < ' ' || r == 0x7f || r >= 0x80 && r < 0xa0 {
@@ -133,7 +132,7 @@ func line(s string) string {
 	}, s)
 }
 
-// orNone is s, or none.
+// orNone returns s, or none if it is empty.
 func orNone(s string) string {
 	if s == "" {
 		return none
@@ -141,7 +140,7 @@ func orNone(s string) string {
 	return line(s)
 }
 
-// count is a number with its noun.
+// count returns a number with its noun.
 func count(n int, one, many string) string {
 	if n == 1 {
 		return fmt.Sprintf("1 %s", one)

@@ -20,15 +20,15 @@ import (
 	v1 "github.com/acnodal/epic/pkg/apis/epic/v1"
 )
 
-// quotaName is the name of the ResourceQuota that an account gets.
+// quotaName is the name of an account's ResourceQuota.
 const quotaName = "epic-account"
 
-// countPrefix begins the name of what a quota limits if that is a number of objects.
+// countPrefix is the prefix of quota resources that limit a number of objects.
 const countPrefix = "count/"
 
-// defaultQuota is how many objects of each resource an account may have unless
-// the platform team says otherwise. Load balancers and gateway proxies are not
-// in it: the Account's proxyLimit counts these together.
+// defaultQuota is the default number of objects of each resource that an account may
+// have. It does not include load balancers and gateway proxies: the Account's proxyLimit
+// limits their total.
 var defaultQuota = map[string]int64{
 	epic.ResourceLBServiceGroups:  100,
 	epic.ResourceRemoteEndpoints:  5000,
@@ -36,10 +36,10 @@ var defaultQuota = map[string]int64{
 	epic.ResourceGWEndpointSlices: 2000,
 }
 
-// quotaResources are those that a quota may count.
+// quotaResources lists the resources that a quota may count.
 var quotaResources = []string{epic.ResourceGWEndpointSlices, epic.ResourceGWProxies, epic.ResourceGWRoutes, epic.ResourceLBServiceGroups, epic.ResourceLoadBalancers, epic.ResourceRemoteEndpoints}
 
-// quotaFlags describe how many objects an account may have.
+// quotaFlags holds the limits on the number of objects of an account.
 type quotaFlags struct {
 	counts []string
 	none   bool
@@ -66,7 +66,7 @@ func describeQuota(counts map[string]int64) string {
 	return strings.Join(parts, ", ")
 }
 
-// parse returns the counts that were given.
+// parse returns the counts set on the command line.
 func (f *quotaFlags) parse() (map[string]int64, error) {
 	if f.none && len(f.counts) > 0 {
 		return nil, usagef("--quota and --no-quota can't be combined: remove one of them")
@@ -86,7 +86,7 @@ func (f *quotaFlags) parse() (map[string]int64, error) {
 	return given, nil
 }
 
-// newQuota is the quota of an account: the defaults, and what was given instead.
+// newQuota returns the quota of an account: the defaults, overridden by the given counts.
 func newQuota(namespace string, given map[string]int64) *corev1.ResourceQuota {
 	hard := corev1.ResourceList{}
 	for _, counts := range []map[string]int64{defaultQuota, given} {
@@ -107,8 +107,8 @@ func quotaList(counts map[string]int64) corev1.ResourceList {
 	return hard
 }
 
-// ensureQuota creates the quota, and waits until it is in force. Of one that is there
-// it changes only the counts that were given.
+// ensureQuota creates the quota, and waits until it is enforced. It only changes the
+// given counts in an existing one.
 func (o *createAccount) ensureQuota(ctx context.Context, want *corev1.ResourceQuota, given map[string]int64) (outcome, runtime.Object, error) {
 	explain := func(verb string, err error) error { return right{verb, "resourcequotas", want.Namespace}.explain(err) }
 	result, is, err := ensure(ctx, o, o.kubeClient.CoreV1().ResourceQuotas(want.Namespace), want, explain, func(is *corev1.ResourceQuota) (map[string]any, error) {

@@ -16,36 +16,36 @@ import (
 	"k8s.io/utils/ptr"
 )
 
-// quotaPatience is how long a command waits for Kubernetes to count what a new quota
-// limits.
+// quotaPatience is how long a command waits for Kubernetes to count the objects that a
+// new quota limits.
 type quotaPatience struct {
 	// poll is the time between two reads of the quota.
 	poll time.Duration
 	// status is how long a quota controller may take to write the quota's status. Without
-	// a status nothing is limited, and where no quota controller runs there never is one.
+	// a status nothing is limited, and without a quota controller there never is one.
 	status time.Duration
-	// renew is how long kinds may be missing in a status before the quota is made again.
+	// renew is how long kinds may be missing in a status before the quota is recreated.
 	renew time.Duration
-	// count is how long all of it may take. kube-controller-manager looks for new kinds
-	// every 30 seconds.
+	// count limits the whole wait. kube-controller-manager discovers new kinds every 30
+	// seconds.
 	count time.Duration
 }
 
 var defaultQuotaPatience = quotaPatience{poll: 200 * time.Millisecond, status: 3 * time.Second, renew: 5 * time.Second, count: time.Minute}
 
 // awaitCount waits until Kubernetes has counted everything that a new quota limits: it
-// refuses objects whose count is unknown. Want is the quota as it was asked for.
+// rejects objects whose count is unknown. want is the quota as requested.
 //
 // kube-controller-manager does not know EPIC's kinds for up to 30 seconds after EPIC was
-// installed. A quota that it saw before stays uncounted until it looks at all quotas again,
-// up to 5 minutes later, so awaitCount makes that quota again.
+// installed. It does not count a quota that it saw before that until it checks all quotas
+// again, up to 5 minutes later, so awaitCount recreates that quota.
 func (o *createAccount) awaitCount(ctx context.Context, want *corev1.ResourceQuota) error {
 	client, begin := o.kubeClient.CoreV1().ResourceQuotas(want.Namespace), time.Now()
 	made := begin
 	return wait.PollUntilContextCancel(ctx, o.quotaPatience.poll, true, func(ctx context.Context) (done bool, err error) {
 		is, err := client.Get(ctx, want.Name, metav1.GetOptions{})
 		if apierrors.IsNotFound(err) {
-			// Somebody else decided that there is none.
+			// Somebody else has deleted it.
 			return true, nil
 		}
 		if err != nil {
@@ -68,7 +68,7 @@ func (o *createAccount) awaitCount(ctx context.Context, want *corev1.ResourceQuo
 	})
 }
 
-// renewQuota makes the same quota again, unless it was changed since.
+// renewQuota recreates the same quota, unless it has been changed.
 func (o *createAccount) renewQuota(ctx context.Context, client typedcorev1.ResourceQuotaInterface, old, want *corev1.ResourceQuota) error {
 	unchanged := metav1.DeleteOptions{Preconditions: &metav1.Preconditions{UID: ptr.To(old.UID), ResourceVersion: ptr.To(old.ResourceVersion)}}
 	err := client.Delete(ctx, old.Name, unchanged)
@@ -85,8 +85,8 @@ func (o *createAccount) renewQuota(ctx context.Context, client typedcorev1.Resou
 	return right{"create", "resourcequotas", old.Namespace}.explain(err)
 }
 
-// uncounted are the resources that a quota limits and whose number is not known, as in
-// "lbservicegroups.epic.acnodal.io".
+// uncounted returns the resources that a quota limits and whose number is unknown, such
+// as "lbservicegroups.epic.acnodal.io".
 func uncounted(q *corev1.ResourceQuota) (missing []string) {
 	for name := range q.Spec.Hard {
 		if _, known := q.Status.Used[name]; !known {

@@ -32,7 +32,7 @@ func newStatus(t *tool) *cobra.Command {
 	}
 }
 
-// reportStatus prints the table, below it what did not fit there, and what to do.
+// reportStatus prints the table, followed by what did not fit and the fixes.
 func (t *tool) reportStatus(checks []overview.Check) error {
 	var rows [][]any
 	var long []overview.Check

@@ -18,7 +18,7 @@ import (
 	"github.com/acnodal/epic/pkg/overview"
 )
 
-// survey reads what package overview judges of an installation.
+// survey reads the input of package overview for an installation.
 type survey struct {
 	*tool
 	kubeClient kubernetes.Interface
@@ -33,7 +33,7 @@ func newSurvey(t *tool) (*survey, error) {
 	return &survey{tool: t, kubeClient: kubeClient, epicClient: epicClient}, nil
 }
 
-// unread is why a request for which one needs a right failed.
+// unread returns why a request that requires a permission failed.
 func (r right) unread(err error) *overview.Unread {
 	if deniedByRBAC(err) {
 		return &overview.Unread{Missing: r.String(), Fix: r.wayOut()}
@@ -51,8 +51,8 @@ func (s *survey) all(ctx context.Context) *overview.Installation {
 	return i
 }
 
-// objects reads the objects that are judged, page after page, so memory does not
-// grow with the installation.
+// objects reads the objects to check, page by page, so memory does not grow with the
+// installation.
 func (s *survey) objects(ctx context.Context, i *overview.Installation) {
 	client := s.epicClient.EpicV1()
 	i.Configuration = s.configuration(ctx)
@@ -127,5 +127,5 @@ func (s *survey) api() *overview.API {
 	})}
 }
 
-// errNoChecks is an answer of readyz without any check.
+// errNoChecks is a response of readyz without any check.
 var errNoChecks = errors.New("readyz did not answer with a list of checks")

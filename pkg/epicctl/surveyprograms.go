@@ -21,13 +21,13 @@ const (
 	apiServicePath = "/apis/apiregistration.k8s.io/v1/apiservices/" + overview.APIServiceName
 	// httpsPort is the port of a service reference that names none.
 	httpsPort = 443
-	// controllerLease is the name that the manifests give to the controller's lease,
-	// which is in the namespace of the API servers.
+	// controllerLease is the name of the controller's lease in the manifests. It is in
+	// the namespace of the API servers.
 	controllerLease = "epic-controller"
 )
 
-// programs reads what is known of the programs, and whether the API is there to continue
-// with.
+// programs reads the state of the programs, and reports whether the API is available for
+// further checks.
 func (s *survey) programs(ctx context.Context) (i *overview.Installation, goOn bool) {
 	i = &overview.Installation{Now: metav1.Now()}
 	version, err := s.kubeClient.Discovery().ServerVersion()
@@ -58,7 +58,7 @@ func (s *survey) programs(ctx context.Context) (i *overview.Installation, goOn b
 	return i, i.API.Unread == nil && len(i.API.Missing) == 0
 }
 
-// apiService reads what the kube-apiserver thinks of the aggregated API.
+// apiService reads the kube-apiserver's state of the aggregated API.
 func (s *survey) apiService(ctx context.Context) *overview.APIService {
 	data, err := s.raw(ctx, apiServicePath, nil)
 	switch {
@@ -99,7 +99,7 @@ func (s *survey) replicas(ctx context.Context, service *overview.ServiceReferenc
 	return &r
 }
 
-// readiness asks a server itself, through the kube-apiserver where there is one.
+// readiness queries a server directly, through the kube-apiserver if there is one.
 func (s *survey) readiness(ctx context.Context, standalone bool, service *overview.ServiceReference) *overview.Readiness {
 	path, r := "/readyz", right{verb: "get", resource: "/readyz"}
 	switch {

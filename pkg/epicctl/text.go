@@ -8,14 +8,14 @@ import (
 )
 
 const (
-	// longest is how many characters of a message a table has.
+	// longest is the maximum number of characters of a message in a table.
 	longest = 160
-	// widest is how many a line of a text has.
+	// widest is the maximum number of characters in a line of text.
 	widest = 96
 )
 
-// summary returns a message for a table: on one line, and of a long one the
-// beginning of its first line.
+// summary returns a message for a table: one line, truncated to the beginning of its
+// first line if it is long.
 func summary(s string) string {
 	whole := strings.Join(strings.Fields(line(s)), " ")
 	if utf8.RuneCountInString(whole) <= longest {
@@ -33,8 +33,7 @@ func summary(s string) string {
 	return cut + " …"
 }
 
-// wrapped returns the lines of a message, broken between words where they are longer
-// than the width.
+// wrapped returns the lines of a message, wrapped between words at the given width.
 func wrapped(s string, width int) (out []string) {
 	for _, text := range strings.Split(strings.TrimSpace(s), "\n") {
 		text = strings.TrimRight(line(text), " ")

@@ -21,28 +21,27 @@ import (
 )
 
 const (
-	// fieldManager is the name under which the API records what this program
-	// wrote.
+	// fieldManager is the field manager of this program's writes.
 	fieldManager = program
-	// requestTimeout bounds each request unless a flag says otherwise. Without
-	// one, a server that swallows packets would hold the command forever.
+	// requestTimeout is the default limit for each request. Without one, a server that
+	// drops packets would block the command forever.
 	requestTimeout = "1m"
-	// Commands that read much should not wait for themselves.
+	// Commands that read much should not be limited by the client.
 	clientQPS   = 100
 	clientBurst = 200
-	// pageSize is how many objects one request lists.
+	// pageSize is the number of objects per list request.
 	pageSize = 500
 )
 
-// tool is what all commands work with.
+// tool holds what all commands share.
 type tool struct {
 	genericclioptions.IOStreams
 
 	flags *genericclioptions.ConfigFlags
-	// What a command asks for. A test may set its own.
+	// Clients of a command. Tests replace them.
 	kube func() (kubernetes.Interface, error)
 	epic func() (versioned.Interface, error)
-	// raw gets a path of the server, and returns what came even with an error.
+	// raw gets a path of the server, and returns the body even with an error.
 	raw              func(ctx context.Context, path string, params map[string]string) ([]byte, error)
 	quotaPatience    quotaPatience
 	takeoverPatience takeoverPatience
@@ -51,7 +50,7 @@ type tool struct {
 func newTool(streams genericclioptions.IOStreams) *tool {
 	t := &tool{IOStreams: streams, flags: genericclioptions.NewConfigFlags(true), quotaPatience: defaultQuotaPatience, takeoverPatience: defaultTakeoverPatience}
 	t.flags.Timeout = ptr.To(requestTimeout)
-	// Nothing is cached on disk, so the flag would promise what nobody keeps.
+	// Nothing is cached on disk, so the flag would have no effect.
 	t.flags.CacheDir = nil
 	t.flags.WrapConfigFn = func(c *rest.Config) *rest.Config {
 		c.QPS, c.Burst = clientQPS, clientBurst
@@ -82,7 +81,7 @@ func newTool(streams genericclioptions.IOStreams) *tool {
 		for key, value := range params {
 			request.Param(key, value)
 		}
-		// Error knows the reasons that a Status in the body gives.
+		// Error evaluates the reason in a Status in the body.
 		result := request.Do(ctx)
 		body, _ := result.Raw()
 		return body, result.Error()
@@ -90,7 +89,7 @@ func newTool(streams genericclioptions.IOStreams) *tool {
 	return t
 }
 
-// config is the client configuration of the flags and the kubeconfig.
+// config returns the client configuration of the flags and the kubeconfig.
 func (t *tool) config() (*rest.Config, error) {
 	config, err := t.flags.ToRESTConfig()
 	if clientcmd.IsEmptyConfig(err) || err == nil && t.isGuess(config) {
@@ -99,14 +98,14 @@ func (t *tool) config() (*rest.Config, error) {
 	return config, err
 }
 
-// isGuess indicates that nothing was configured, and the client took an address that
-// once was usual.
+// isGuess reports whether nothing was configured, and the client uses a legacy default
+// address.
 func (t *tool) isGuess(config *rest.Config) bool {
 	raw, err := t.flags.ToRawKubeConfigLoader().RawConfig()
 	return err == nil && clientcmdapi.IsConfigEmpty(&raw) && ptr.Deref(t.flags.APIServer, "") == "" && strings.HasSuffix(config.Host, "localhost:8080")
 }
 
-// namespace is the one that -n names, or none.
+// namespace returns the namespace set by -n, or "".
 func (t *tool) namespace() string { return ptr.Deref(t.flags.Namespace, "") }
 
 // clients returns both clients.
@@ -119,16 +118,16 @@ func (t *tool) clients() (kubernetes.Interface, versioned.Interface, error) {
 	return kube, epic, err
 }
 
-// surroundings is what a server has next to EPIC's own API. One that runs alone
-// has nothing.
+// surroundings describes which APIs a server has in addition to EPIC's own. A standalone
+// server has none.
 type surroundings struct {
 	namespaces, rbac bool
 }
 
-// standalone indicates that there is no Kubernetes around the API.
+// standalone reports whether the API is not part of a Kubernetes cluster.
 func (s surroundings) standalone() bool { return !s.namespaces && !s.rbac }
 
-// look asks the server what it serves.
+// look queries which APIs the server serves.
 func look(kube kubernetes.Interface) (s surroundings, err error) {
 	if s.namespaces, err = serves(kube, "v1", "namespaces"); err != nil {
 		return s, err
@@ -137,8 +136,8 @@ func look(kube kubernetes.Interface) (s surroundings, err error) {
 	return s, err
 }
 
-// lookInCluster is look for commands that need service accounts. For a server that runs
-// alone it returns an error that ends with what to do instead.
+// lookInCluster is look for commands that need service accounts. For a standalone server,
+// it returns an error that ends with what to do instead.
 func lookInCluster(kube kubernetes.Interface, instead string) (surroundings, error) {
 	s, err := look(kube)
 	if err == nil && !s.namespaces {
@@ -167,13 +166,13 @@ func serves(kube kubernetes.Interface, groupVersion, resource string) (bool, err
 	return false, nil
 }
 
-// isStatus reports whether an answer had that HTTP status.
+// isStatus reports whether a response had the HTTP status.
 func isStatus(err error, code int32) bool {
 	var status apierrors.APIStatus
 	return errors.As(err, &status) && status.Status().Code == code
 }
 
-// notServed indicates that the path itself is unknown, rather than the object.
+// notServed reports whether the path itself is unknown, rather than the object.
 func notServed(err error) bool {
 	var status apierrors.APIStatus
 	if !isStatus(err, http.StatusNotFound) || !errors.As(err, &status) {

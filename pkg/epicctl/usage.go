@@ -15,20 +15,20 @@ import (
 	epicclient "github.com/acnodal/epic/pkg/generated/clientset/versioned/typed/epic/v1"
 )
 
-// usage is what one account has.
+// usage is the usage of one account.
 type usage struct {
 	loadBalancers, gateways, groups, tunnels int
 }
 
-// proxies is what the account's limit counts.
+// proxies returns the number that the account's limit counts.
 func (u usage) proxies() int { return u.loadBalancers + u.gateways }
 
-// proxyLimit is how many the account may have.
+// proxyLimit returns the maximum number of proxies of the account.
 func proxyLimit(a *v1.Account) int {
 	return int(ptr.Deref(a.Spec.ProxyLimit, epic.DefaultProxyLimit))
 }
 
-// usages counts what is in a namespace, or in each of all.
+// usages counts the objects in a namespace, or in each of all.
 func usages(ctx context.Context, client epicclient.EpicV1Interface, namespace string) (map[string]usage, error) {
 	out := map[string]usage{}
 	add := func(ns string, f func(u *usage)) {
@@ -57,7 +57,7 @@ func usages(ctx context.Context, client epicclient.EpicV1Interface, namespace st
 	return out, err
 }
 
-// tunnelCount is how many tunnels end at a proxy.
+// tunnelCount returns the number of tunnels of a proxy.
 func tunnelCount(s *v1.ProxyStatus) int {
 	n := 0
 	for _, t := range s.GUETunnelEndpoints {
@@ -66,20 +66,20 @@ func tunnelCount(s *v1.ProxyStatus) int {
 	return n
 }
 
-// listing is all objects of a kind in a namespace, or in all.
+// listing lists the objects of a kind in a namespace, or in all.
 type listing[T runtime.Object] struct {
 	right right
 	list  pager.ListPageFunc
 }
 
-// collection is a listing from a client's method.
+// collection returns a listing that uses a client's method.
 func collection[T runtime.Object, L runtime.Object](resource, namespace string, list func(context.Context, metav1.ListOptions) (L, error)) listing[T] {
 	return listing[T]{
 		right: right{"list", resource + "." + v1.GroupName, namespace},
 		list: func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) {
 			page, err := list(ctx, o)
 			if err != nil {
-				// Not the nil of type L.
+				// Do not return the nil of type L.
 				return nil, err
 			}
 			return page, nil
@@ -87,8 +87,8 @@ func collection[T runtime.Object, L runtime.Object](resource, namespace string, 
 	}
 }
 
-// each calls f with each object, page after page, so memory does not grow
-// with the installation.
+// each calls f with each object, page by page, so memory does not grow with the
+// installation.
 func each[T runtime.Object](ctx context.Context, l listing[T], f func(T) error) error {
 	p := pager.New(l.list)
 	p.PageSize = pageSize
@@ -100,7 +100,7 @@ func each[T runtime.Object](ctx context.Context, l listing[T], f func(T) error) 
 	}))
 }
 
-// all collects what there is few of.
+// all returns all objects of a kind of which there are few.
 func all[T runtime.Object](ctx context.Context, l listing[T]) ([]T, error) {
 	var out []T
 	err := each(ctx, l, func(o T) error {

@@ -17,7 +17,7 @@ import (
 	"github.com/acnodal/epic/pkg/skew"
 )
 
-// versionTimeout is how long an installation has to answer.
+// versionTimeout is the time that an installation has to respond.
 const versionTimeout = 10 * time.Second
 
 type showVersion struct {
@@ -50,7 +50,7 @@ func (o *showVersion) run(ctx context.Context) error {
 		return err
 	}
 	if _, err := o.config(); err != nil {
-		return nil // there is no installation to ask
+		return nil // there is no installation to query
 	}
 	ctx, cancel := context.WithTimeout(ctx, versionTimeout)
 	defer cancel()
@@ -64,7 +64,7 @@ func (o *showVersion) run(ctx context.Context) error {
 	return o.print(servers, versions)
 }
 
-// print shows the parts, and fails if one of them is not supported.
+// print prints the parts, and returns an error if one of them is not supported.
 func (o *showVersion) print(servers []string, versions *partVersions) error {
 	server := skew.Newest(servers)
 	parts := slices.Concat([]partVersion{{skew.Tool, "", buildinfo.Release()}}, versions.parts)

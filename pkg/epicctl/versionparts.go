@@ -26,9 +26,9 @@ import (
 
 const (
 	operatorLease = "epic-operator"
-	// systemNamespace is that of the programs of the gateway cluster.
+	// systemNamespace is the namespace of the programs of the gateway cluster.
 	systemNamespace = "epic-system"
-	// serverSamples is how often the API is asked: each answer is one replica's.
+	// serverSamples is how often the API is queried: each response is from one replica.
 	serverSamples = 8
 )
 
@@ -44,15 +44,15 @@ func comparePartVersions(a, b partVersion) int {
 	return cmp.Or(slices.Index(partOrder, a.part)-slices.Index(partOrder, b.part), strings.Compare(a.name, b.name), strings.Compare(a.version, b.version))
 }
 
-// partVersions are the versions of an installation's parts, and what could not be read.
+// partVersions holds the versions of an installation's parts, and what could not be read.
 type partVersions struct {
 	*tool
 	parts  []partVersion
 	unread []string
 }
 
-// servers returns the versions of the API server's replicas that answer. Every one reports
-// its version in each response, to whoever may use the API.
+// servers returns the versions of the API server's replicas that respond. Each reports
+// its version in every response to users of the API.
 func (p *partVersions) servers(ctx context.Context) ([]string, error) {
 	config, err := p.config()
 	if err != nil {
@@ -141,7 +141,7 @@ func (p *partVersions) others(ctx context.Context) {
 	p.failed("connectors", err)
 }
 
-// lease reads the version of the program that leads.
+// lease reads the version of the leading program.
 func (p *partVersions) lease(ctx context.Context, part skew.Part, name string) {
 	kube, err := p.kube()
 	if err != nil {
@@ -158,7 +158,7 @@ func (p *partVersions) lease(ctx context.Context, part skew.Part, name string) {
 	}
 }
 
-// failed notes what could not be read.
+// failed records what could not be read.
 func (p *partVersions) failed(what string, err error) {
 	if err != nil {
 		p.unread = append(p.unread, fmt.Sprintf("The versions of %s are unknown: %v", what, explain(err)))

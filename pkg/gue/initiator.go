@@ -12,40 +12,41 @@ import (
 )
 
 const (
-	// DefaultInterval is the time between PINGs on a tunnel that works. NATs keep
-	// a UDP mapping for 30 seconds or more after the last packet. The PINGs of 10,000
-	// tunnels are 2,000 packets a second.
+	// DefaultInterval is the time between PINGs on a working tunnel. NATs keep a UDP
+	// mapping for 30 seconds or more after the last packet. The PINGs of 10,000 tunnels
+	// are 2,000 packets a second.
 	DefaultInterval = 5 * time.Second
-	// DefaultRate is how many PINGs a second a node sends at most.
+	// DefaultRate is the maximum number of PINGs that a node sends per second.
 	DefaultRate = 2000
 
-	// The first retry comes after a round trip with room to spare, or after this
-	// when none was measured.
+	// The first retry is sent after a round trip with a margin, or after firstRetry if
+	// none has been measured.
 	firstRetry, minRetry = time.Second, 200 * time.Millisecond
-	// upFor is how many PINGs in a row may go unanswered on a tunnel that is up.
+	// upFor is how many consecutive PINGs may be unanswered on a tunnel that is up.
 	upFor = 3
-	// jitter is by which part a pause is shortened at random, so tunnels that
-	// began together do not stay together.
+	// jitter is the fraction by which a pause is shortened randomly, so tunnels that were
+	// opened together do not stay synchronized.
 	jitter = 0.2
-	// outstanding is how many PINGs wait for their answers.
+	// outstanding is the number of PINGs whose answers are awaited.
 	outstanding = 4
-	// staleAfter is how many PINGs go unanswered until keys are suspected.
+	// staleAfter is the number of unanswered PINGs after which keys are suspected to be
+	// stale.
 	staleAfter = 4
 	burst      = 64
-	// hurryWithin is how soon a PING has to be due for Hurry to leave it at that.
+	// hurryWithin is how soon a PING has to be due for Hurry to do nothing.
 	hurryWithin = time.Second
-	// challengesAtOnce is how many CHALLENGEs in a row are answered at once.
+	// challengesAtOnce is the number of consecutive CHALLENGEs that are answered
+	// immediately.
 	challengesAtOnce = 3
-	// agreeEvery is the pause between PINGs until both ends refuse packets without
-	// cookies, agreeTries how many such PINGs are sent in a row at most.
+	// agreeEvery is the pause between PINGs until both ends reject packets without
+	// cookies, agreeTries the maximum number of such PINGs in a row.
 	agreeEvery, agreeTries = 4 * time.Second, 8
 )
 
-// Initiator is the client node's end of its tunnels. It opens them, keeps them
-// open through NAT, and measures. It has no socket. Its methods may be called at
-// the same time.
+// Initiator is the client node's end of its tunnels. It opens them, keeps them open
+// through NAT, and measures. It has no socket. Its methods may be called concurrently.
 type Initiator struct {
-	// Counts are the packets that came in, by result.
+	// Counts counts received packets, by result.
 	Counts Counts
 
 	now      func() time.Time
@@ -65,62 +66,62 @@ type Initiator struct {
 	send  bucket
 }
 
-// InitiatorTunnel is what an Initiator has to know of a tunnel.
+// InitiatorTunnel configures a tunnel of an Initiator.
 type InitiatorTunnel struct {
 	ID uint32
-	// Local and Remote are the two ends, as the client node sees them.
+	// Local and Remote are the two ends, as seen by the client node.
 	Local, Remote netip.AddrPort
-	// Keys are all that are accepted; PINGs are made with the first.
+	// Keys are the accepted keys; PINGs are authenticated by the first.
 	Keys []Key
-	// Cookies is how cookies were used before this program started. It counts only when
-	// the tunnel is new to the Initiator.
+	// Cookies is how cookies were used before this program started. It only counts if the
+	// tunnel is new to the Initiator.
 	Cookies CookieUse
 }
 
-// InitiatorOptions are what an Initiator works with.
+// InitiatorOptions configures an Initiator.
 type InitiatorOptions struct {
 	// Now is the clock; time.Now if nil.
 	Now func() time.Time
-	// Seed makes pauses repeatable in tests; random if 0.
+	// Seed makes pauses reproducible in tests; random if 0.
 	Seed uint64
-	// Sequence gives the number of each PING.
+	// Sequence returns the sequence number of each PING.
 	Sequence func() uint64
-	// Interval is the time between PINGs on a tunnel that works.
+	// Interval is the time between PINGs on a working tunnel.
 	Interval time.Duration
-	// Rate is how many PINGs a second are sent at most.
+	// Rate is the maximum number of PINGs per second.
 	Rate int
-	// Cookies describes what this end does about cookies.
+	// Cookies is the policy for cookies.
 	Cookies CookiePolicy
-	// Mark is called when the cookies of a tunnel change, before the far end is told so.
-	// An error leaves them as they were. It must not call the Initiator. May be nil.
+	// Mark is called when the cookies of a tunnel change, before the far end is informed.
+	// If it returns an error, they stay unchanged. It must not call the Initiator. May be
+	// nil.
 	Mark func(tunnel uint32, c Cookies) error
-	// Unanswered is called when PINGs have gone unanswered for a while, again and
-	// again: keys may have been replaced. It must not block or call the Initiator.
-	// May be nil.
+	// Unanswered is called repeatedly while PINGs are unanswered for a while: keys may
+	// have been replaced. It must not block or call the Initiator. May be nil.
 	Unanswered func(tunnel uint32)
 }
 
 type target struct {
 	InitiatorTunnel
-	// due is when the next PING goes out; index is its place in the queue.
+	// due is when the next PING is sent; index is its position in the queue.
 	due   time.Time
 	index int
-	// sent are the PINGs that may still be answered, the newest first.
+	// sent holds the PINGs that may still be answered, newest first.
 	sent       [outstanding]sentPing
 	unanswered int
 	pong       time.Time
 	srtt       time.Duration
 	rttvar     time.Duration
 	last       time.Duration
-	// answer is the nonce that the next PING takes along.
+	// answer is the nonce for the next PING.
 	answer Nonce
-	// challenges are those since the last PONG.
+	// challenges counts those since the last PONG.
 	challenges int
-	// answered is the number of the last PING that had a PONG.
+	// answered is the sequence number of the last PING that got a PONG.
 	answered uint64
 	cookies  negotiation
-	// agreeing are the PINGs that were sent early to agree on cookies, heard the number
-	// of the last one whose answer had a say about them.
+	// agreeing counts the PINGs that were sent early to agree on cookies; heard is the
+	// sequence number of the last one whose answer affected them.
 	agreeing uint8
 	heard    uint64
 }
@@ -132,7 +133,7 @@ type sentPing struct {
 	announced bool
 }
 
-// NewInitiator returns one without tunnels.
+// NewInitiator returns an Initiator without tunnels.
 func NewInitiator(o InitiatorOptions) *Initiator {
 	i := &Initiator{now: o.Now, sequence: o.Sequence, interval: o.Interval, rate: float32(o.Rate), stale: o.Unanswered, policy: o.Cookies, mark: o.Mark, peers: map[uint32]*target{}, wake: make(chan struct{}, 1)}
 	if i.now == nil {
@@ -152,15 +153,15 @@ func NewInitiator(o InitiatorOptions) *Initiator {
 	}
 	seed := o.Seed
 	if seed == 0 {
-		seed = rand.Uint64() //nolint:gosec // pauses are no secret
+		seed = rand.Uint64() //nolint:gosec // pauses are not secret
 	}
-	i.random = rand.New(rand.NewPCG(seed, seed)) //nolint:gosec // pauses are no secret
+	i.random = rand.New(rand.NewPCG(seed, seed)) //nolint:gosec // pauses are not secret
 	i.start = i.now().Add(-time.Second)
 	return i
 }
 
-// Set adds a tunnel, which is opened at once, or changes it. A tunnel whose ends or
-// whose first key change is opened again.
+// Set adds a tunnel, which is opened immediately, or changes it. If its ends or its first
+// key change, it is opened again.
 func (i *Initiator) Set(t InitiatorTunnel) error {
 	if err := checkKeys(t.ID, t.Keys); err != nil {
 		return err
@@ -196,7 +197,7 @@ func (i *Initiator) Set(t InitiatorTunnel) error {
 	return nil
 }
 
-// Remove forgets a tunnel.
+// Remove removes a tunnel.
 func (i *Initiator) Remove(tunnel uint32) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
@@ -206,9 +207,9 @@ func (i *Initiator) Remove(tunnel uint32) {
 	}
 }
 
-// Hurry sends a PING at once, unless one is waiting for its answer and must be repeated
-// soon. The far end may not know any more where this one is, as when a NAT has given the
-// tunnel another port. When Hurry returns true, Poll has something to send.
+// Hurry sends a PING immediately, unless one awaits its answer and will be repeated soon.
+// The far end may no longer know the address of this one, for example if a NAT has
+// assigned another port to the tunnel. If Hurry returns true, Poll has something to send.
 func (i *Initiator) Hurry(tunnel uint32) bool {
 	i.mu.Lock()
 	defer i.mu.Unlock()
@@ -230,8 +231,8 @@ func (i *Initiator) hurry(p *target) bool {
 	return true
 }
 
-// solicited sends a PING because the far end asks for one. The far end names the last PING
-// that reached it. An older number is in a message that somebody sends again.
+// solicited sends a PING because the far end requests one. The far end names the last
+// PING that it received. A replayed message contains an older number.
 func (i *Initiator) solicited(p *target, sequence uint64) (Result, bool) {
 	if sequence != p.answered && !slices.ContainsFunc(p.sent[:], func(s sentPing) bool { return s.sequence == sequence }) {
 		return i.Counts.add(Replay), false
@@ -239,9 +240,9 @@ func (i *Initiator) solicited(p *target, sequence uint64) (Result, bool) {
 	return i.Counts.add(OK), i.hurry(p)
 }
 
-// Poll calls emit with each PING that is due, and returns when it must be called
-// again, a minute from now at the latest. A call of Set or Handle may make that
-// earlier. Emit must not call the Initiator.
+// Poll calls emit with each PING that is due, and returns when it must be called again,
+// at most a minute from now. A call of Set or Handle may make that earlier. emit must not
+// call the Initiator.
 func (i *Initiator) Poll(emit func(local, remote netip.AddrPort, packet *[PacketSize]byte)) time.Time {
 	i.mu.Lock()
 	defer i.mu.Unlock()
@@ -280,7 +281,7 @@ func (i *Initiator) ping(p *target, now time.Time, packet *[PacketSize]byte) {
 	i.schedule(p, now, min(i.retry(p)<<min(p.unanswered-1, 16), i.interval))
 }
 
-// retry is how long to wait for an answer at first, after RFC 6298.
+// retry returns the initial time to wait for an answer, as specified in RFC 6298.
 func (i *Initiator) retry(p *target) time.Duration {
 	if p.srtt == 0 {
 		return firstRetry
@@ -293,8 +294,8 @@ func (i *Initiator) schedule(p *target, now time.Time, pause time.Duration) {
 	heap.Fix(&i.queue, p.index)
 }
 
-// Handle takes a packet that came from one address to another. When it returns
-// true, Poll has something to send.
+// Handle handles a packet that was sent from one address to another. If it returns true,
+// Poll has something to send.
 func (i *Initiator) Handle(local, from netip.AddrPort, packet []byte) (Result, bool) {
 	var m Message
 	if m.Decode(packet) != nil {
@@ -331,12 +332,12 @@ func (i *Initiator) Handle(local, from netip.AddrPort, packet []byte) (Result, b
 	p.sent[s] = sentPing{}
 	if m.Type == Challenge {
 		if s != 0 {
-			// A newer PING is on its way, and gets a challenge of its own.
+			// A newer PING is in flight, and gets its own challenge.
 			return i.Counts.add(OK), false
 		}
 		p.answer = m.Nonce
 		if p.challenges++; p.challenges > challengesAtOnce {
-			// An end that never gets enough is answered at the pace of retries.
+			// An end that keeps sending challenges is answered at the pace of retries.
 			return i.Counts.add(OK), false
 		}
 		p.due = now
@@ -347,7 +348,8 @@ func (i *Initiator) Handle(local, from netip.AddrPort, packet []byte) (Result, b
 	p.pong, p.unanswered, p.challenges = now, 0, 0
 	p.answered = max(p.answered, m.Sequence)
 	if !announced {
-		// The PING could say nothing about cookies, so the PONG does not either.
+		// The PING could not announce anything about cookies, so the PONG does not
+		// either.
 		if i.policy == CookiesOff {
 			i.schedule(p, now, i.interval)
 			return i.Counts.add(OK), false
@@ -373,7 +375,7 @@ func (i *Initiator) Handle(local, from netip.AddrPort, packet []byte) (Result, b
 	return i.Counts.add(OK), false
 }
 
-// hear takes note of what the far end says about itself.
+// hear handles the flags of the far end.
 func (i *Initiator) hear(p *target, flags Flags, key *Key, now time.Time) error {
 	next := p.cookies.heard(flags, key, int64(now.Sub(i.start)))
 	if next.use(i.policy) != p.cookies.use(i.policy) || *next.proven != *p.cookies.proven {
@@ -397,7 +399,7 @@ func (i *Initiator) measure(p *target, rtt time.Duration) {
 	p.srtt += (rtt - p.srtt) / 8
 }
 
-// State returns what is known of a tunnel; false if there is no such tunnel.
+// State returns the state of a tunnel, and false if it does not exist.
 func (i *Initiator) State(tunnel uint32) (PeerState, bool) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
@@ -408,7 +410,7 @@ func (i *Initiator) State(tunnel uint32) (PeerState, bool) {
 	return i.state(p), true
 }
 
-// Each calls see for each tunnel, in no order. It must not call the Initiator.
+// Each calls see for each tunnel, in any order. see must not call the Initiator.
 func (i *Initiator) Each(see func(tunnel uint32, s PeerState)) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
@@ -432,7 +434,7 @@ func earlier(a, b time.Time) time.Time {
 	return b
 }
 
-// targets is a heap of tunnels by when they are due.
+// targets is a heap of tunnels by the time at which they are due.
 type targets []*target
 
 func (t targets) Len() int           { return len(t) }

@@ -11,7 +11,7 @@ import (
 // bucket is a token bucket that starts full.
 type bucket struct {
 	tokens float32
-	// at is when tokens were counted, in nanoseconds since the start; 0 is full.
+	// at is when tokens were counted, in nanoseconds since the start; 0 means full.
 	at int64
 }
 
@@ -31,17 +31,17 @@ func (b *bucket) take(at int64, rate, burst float32) bool {
 
 const (
 	limiterBuckets = 8192
-	// sourceRate is the packets a second that one source may send: some thousands
-	// of nodes behind one NAT, at a PING each ten seconds, with room for retries.
+	// sourceRate is the number of packets per second that one source may send: enough for
+	// some thousands of nodes behind one NAT, at a PING each ten seconds, with room for
+	// retries.
 	sourceRate, sourceBurst = 1000, 2000
 )
 
-// limiter limits what sources send that are not the verified remote of the tunnel
-// that they name: who floods from a NAT's address does not silence the tunnels that
-// are open behind it. It works in memory that does not grow with the
-// sources. A
-// source is an IPv4 address or an IPv6 /64, because a host commands a whole /64.
-// Sources that fall into one bucket share its rate.
+// limiter limits packets from addresses other than the verified remote of the tunnel that
+// they name: a flood from a NAT's address does not affect the tunnels that are open
+// behind it. Its memory does not grow with the number of sources. A source is an IPv4
+// address or an IPv6 /64, because a host controls a whole /64. Sources that share a
+// bucket share its rate.
 type limiter struct {
 	seed    maphash.Seed
 	buckets [limiterBuckets]bucket

@@ -17,8 +17,7 @@ type Key struct {
 	Bytes [KeySize]byte
 }
 
-// Authentic reports whether the MAC of a packet that Decode accepted was made with
-// the key.
+// Authentic reports whether a packet that Decode accepted is authenticated by the key.
 func Authentic(packet []byte, key *[KeySize]byte) bool {
 	if len(packet) != PacketSize {
 		return false
@@ -27,9 +26,9 @@ func Authentic(packet []byte, key *[KeySize]byte) bool {
 	return subtle.ConstantTimeCompare(want[:], packet[offsetMAC:]) == 1
 }
 
-// sum is HMAC-SHA256 (RFC 2104) for input of one size, cut off to its first half.
-// It is what crypto/hmac computes, and a test holds it to that; that package makes
-// garbage for each message, and every packet of a flood costs one sum.
+// sum returns HMAC-SHA256 (RFC 2104) of an input of fixed size, truncated to its first
+// half. A test compares it with crypto/hmac, which allocates memory for each message;
+// every packet of a flood costs one sum.
 func sum(key *[KeySize]byte, text *[offsetMAC]byte) (mac [macSize]byte) {
 	var inner [sha256.BlockSize + offsetMAC]byte
 	var outer [sha256.BlockSize + sha256.Size]byte

@@ -8,19 +8,19 @@ import (
 	"time"
 )
 
-// Type is what a message is.
+// Type is the type of a message.
 type Type uint8
 
-// The types of messages.
+// Types of messages.
 const (
 	Ping Type = iota + 1
 	Challenge
 	Pong
-	// Solicit asks for a PING. Ends that do not know it drop it as malformed.
+	// Solicit requests a PING. Ends that do not support it drop it as malformed.
 	Solicit
 )
 
-// String returns the name that documents use.
+// String returns the name used in documents.
 func (t Type) String() string {
 	switch t {
 	case Ping:
@@ -42,8 +42,8 @@ const (
 	// NonceSize is the size of a nonce in bytes.
 	NonceSize = 16
 
-	// version is that of messages without flags, version2 that of those that have
-	// flags in the byte that is reserved in version 1.
+	// version is for messages without flags, version2 for messages with flags in the byte
+	// that is reserved in version 1.
 	version  = 1
 	version2 = 2
 	macSize  = 16
@@ -58,32 +58,32 @@ const (
 	offsetRTT        = 24
 	offsetNonce      = 28
 	offsetMAC        = offsetNonce + NonceSize
-	// offsetAnnounced is where a PING has its flags, behind the announcement. The rest
+	// offsetAnnounced is the offset of a PING's flags, after the announcement. The rest
 	// of the nonce is zero.
 	offsetAnnounced = offsetNonce + 8
 
-	// header is variant 0 with the control bit and a header length of one word;
-	// control type 255, for experiments; and the group flag of the extensions
-	// draft, whose field carries the tunnel ID.
+	// header is variant 0 with the control bit and a header length of one word; control
+	// type 255, for experiments; and the group flag of the extensions draft, whose field
+	// carries the tunnel ID.
 	header uint32 = 0x21ff8000
-	// experiment distinguishes EPIC's messages from others' experiments.
+	// experiment distinguishes EPIC's messages from experiments of others.
 	experiment uint32 = 0x45504943
-	// MaxTunnelID is the largest ID of a tunnel.
+	// MaxTunnelID is the maximum tunnel ID.
 	MaxTunnelID = 1<<31 - 1
 )
 
-// announcement begins the nonce of a PING that has flags in place of a nonce. An end
-// that only knows version 1 ignores a nonce that it has not issued.
+// announcement is the beginning of the nonce of a PING that contains flags instead of a
+// nonce. An end that only supports version 1 ignores a nonce that it has not issued.
 const announcement uint64 = 0x455049432b636170 // "EPIC+cap"
 
-// Flags are what the sender of a message says about itself. A PING without any is version
-// 1, or answers a CHALLENGE and says nothing; a PONG without any is version 1. Flags that
-// are not known are ignored.
+// Flags are announcements of the sender of a message. A PING without flags is version 1,
+// or answers a CHALLENGE and announces nothing; a PONG without flags is version 1.
+// Unknown flags are ignored.
 type Flags uint8
 
-// The flags.
+// Values of Flags.
 const (
-	// AcceptsCookies indicates that the sender takes data packets with a cookie.
+	// AcceptsCookies indicates that the sender accepts data packets with a cookie.
 	AcceptsCookies Flags = 1 << iota
 	// SendsCookies indicates that every data packet that the sender sends into the tunnel
 	// from now on has a cookie.
@@ -94,7 +94,7 @@ const (
 	AnswersSolicits
 )
 
-// Nonce proves, sent back, that its receiver is where it was sent to.
+// Nonce, when returned, proves that its receiver is at the address to which it was sent.
 type Nonce [NonceSize]byte
 
 // Message is one control message with its tunnel.
@@ -103,18 +103,18 @@ type Message struct {
 	Type     Type
 	KeyID    uint8
 	Sequence uint64
-	// RTT is the round trip that the sender of a PING measured last, 0 if none,
-	// kept in microseconds.
+	// RTT is the last round-trip time measured by the sender of a PING, 0 if none, stored
+	// in microseconds.
 	RTT   time.Duration
 	Nonce Nonce
-	// Flags are those of a PING without a nonce, or of a PONG.
+	// Flags are the flags of a PING without a nonce, or of a PONG.
 	Flags Flags
 }
 
-// ErrMalformed indicates that bytes are no control packet of version 1 or 2.
+// ErrMalformed indicates that bytes are not a control packet of version 1 or 2.
 var ErrMalformed = errors.New("malformed control packet")
 
-// Encode writes the packet of a message, with its MAC.
+// Encode encodes a message with its MAC.
 func (m *Message) Encode(packet *[PacketSize]byte, key *[KeySize]byte) {
 	b := packet[:]
 	binary.BigEndian.PutUint32(b, header)
@@ -139,8 +139,8 @@ func (m *Message) Encode(packet *[PacketSize]byte, key *[KeySize]byte) {
 	copy(b[offsetMAC:], mac[:])
 }
 
-// Decode reads a packet, and is strict: each packet has one encoding. It does not
-// check the MAC; until Authentic does, trust nothing in the message.
+// Decode decodes a packet strictly: each packet has one encoding. It does not check the
+// MAC; do not trust the message until Authentic has returned true.
 func (m *Message) Decode(b []byte) error {
 	if len(b) != PacketSize ||
 		binary.BigEndian.Uint32(b) != header ||
@@ -182,7 +182,7 @@ func (m *Message) Decode(b []byte) error {
 	return ErrMalformed
 }
 
-// announced returns the flags in a PING's nonce, none if it is a real nonce or zero.
+// announced returns the flags in a PING's nonce, or none if it is a real nonce or zero.
 func (n *Nonce) announced() Flags {
 	const at = offsetAnnounced - offsetNonce
 	if binary.BigEndian.Uint64(n[:]) != announcement || [NonceSize - at - 1]byte(n[at+1:]) != ([NonceSize - at - 1]byte{}) {

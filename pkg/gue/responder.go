@@ -13,18 +13,18 @@ import (
 	"time"
 )
 
-// challengeLife is how long a nonce is good for. It is more than the longest round
-// trip and less than somebody needs to come to own a NAT's mapping.
+// challengeLife is how long a nonce is valid. It exceeds the longest round trip and is
+// shorter than the time in which somebody else could get a NAT's mapping.
 const challengeLife = 5 * time.Second
 
 // ErrKeys indicates that a tunnel has no usable key.
 var ErrKeys = errors.New("a tunnel needs at least one key, each with a unique ID from 1 to 255")
 
 // Responder is the gateway node's end of its tunnels. It answers PINGs, and moves the
-// remote of a tunnel when the client node has proven to be there. It has no
-// socket. Its methods may be called at the same time.
+// remote of a tunnel when the client node has proven its address. It has no socket. Its
+// methods may be called concurrently.
 type Responder struct {
-	// Counts are the packets that came in, by result.
+	// Counts counts received packets, by result.
 	Counts Counts
 
 	now    func() time.Time
@@ -41,48 +41,48 @@ type Responder struct {
 	sources *limiter
 }
 
-// ResponderTunnel is what a Responder has to know of a tunnel.
+// ResponderTunnel configures a tunnel of a Responder.
 type ResponderTunnel struct {
 	ID uint32
-	// Local is this end: PINGs to another address are not for this tunnel.
+	// Local is this end: PINGs to another address do not belong to this tunnel.
 	Local netip.AddrPort
-	// Keys are all that are accepted. The Responder keeps the slice, which must not change.
+	// Keys are the accepted keys. The Responder keeps the slice, which must not change.
 	Keys []Key
-	// Remote is where the far end was verified to be before this program
-	// started, if it was, and Sequence the last number that it used, 0 if that is
-	// not known. Both count only when the tunnel is new to the Responder.
+	// Remote is the verified remote from before this program started, if any, and
+	// Sequence the last sequence number that it used, 0 if unknown. Both only count if
+	// the tunnel is new to the Responder.
 	Remote   netip.AddrPort
 	Sequence uint64
-	// Cookies is how cookies were used before this program started. It counts only when
-	// the tunnel is new to the Responder.
+	// Cookies is how cookies were used before this program started. It only counts if the
+	// tunnel is new to the Responder.
 	Cookies CookieUse
 }
 
-// peer is what is known of a tunnel.
+// peer is the state of a tunnel.
 type peer struct {
 	// local is shared by all tunnels of one end.
 	local *netip.AddrPort
 	keys  []Key
-	// remoteAddress and remotePort are those of the far end, and rtt is the round trip in
-	// microseconds. They lie so that they take little memory: a node may have a hundred
-	// thousand tunnels.
+	// remoteAddress and remotePort are the address of the far end, and rtt is the
+	// round-trip time in microseconds. They are arranged to use little memory: a node may
+	// have a hundred thousand tunnels.
 	remoteAddress netip.Addr
 	remotePort    uint16
-	// fresh indicates that sequence is certainly the last that was used. As long as it
-	// is not, as after a restart, even the verified remote has to show that its PING
-	// is no replay.
+	// fresh indicates that sequence is certainly the last number that was used.
+	// Otherwise, for example after a restart, even the verified remote has to prove that
+	// its PING is not a replay.
 	fresh bool
 	rtt   uint32
 	// sequence is the last number.
 	sequence uint64
-	// challenge is the one that waits for its answer, nil if none does.
+	// challenge is the one that awaits its answer, or nil.
 	challenge *challenge
 	cookies   negotiation
-	// seen is nanoseconds since the start.
+	// seen is in nanoseconds since the start.
 	seen int64
 }
 
-// remote is the far end's address and port.
+// remote returns the far end's address and port.
 func (p *peer) remote() netip.AddrPort { return netip.AddrPortFrom(p.remoteAddress, p.remotePort) }
 
 func (p *peer) move(remote netip.AddrPort) {
@@ -93,34 +93,33 @@ func (p *peer) move(remote netip.AddrPort) {
 type challenge struct {
 	nonce Nonce
 	to    netip.AddrPort
-	// end is nanoseconds since the start.
+	// end is in nanoseconds since the start.
 	end int64
 }
 
-// ResponderOptions are what a Responder works with.
+// ResponderOptions configures a Responder.
 type ResponderOptions struct {
 	// Now is the clock; time.Now if nil.
 	Now func() time.Time
-	// Random is where nonces come from; the system's if nil.
+	// Random is the source of nonces; the system's if nil.
 	Random io.Reader
-	// Move is called when the remote of a tunnel was verified, before the PONG. An
-	// error leaves the remote as it was, without an answer, so the client
-	//
-	// node tries again. It must not call the Responder.
+	// Move is called when the remote of a tunnel was verified, before the PONG is sent.
+	// If it returns an error, the remote stays unchanged and no answer is sent, so the
+	// client node retries. It must not call the Responder.
 	Move func(tunnel uint32, remote netip.AddrPort) error
-	// Cookies describes what this end does about cookies.
+	// Cookies is the policy for cookies.
 	Cookies CookiePolicy
-	// Mark is called when the cookies of a tunnel change, before the far end is told so.
-	// An error leaves them as they were, without an answer. It must not call the
-	// Responder. May be nil.
+	// Mark is called when the cookies of a tunnel change, before the far end is informed.
+	// If it returns an error, they stay unchanged and no answer is sent. It must not call
+	// the Responder. May be nil.
 	Mark func(tunnel uint32, c Cookies) error
-	// Suspect is called for a message whose key is not known or does not fit: keys
-	// may have been replaced. Anybody can cause it. It must not block or call the
-	// Responder. May be nil.
+	// Suspect is called for a message whose key is unknown or does not match: keys may
+	// have been replaced. Anybody can cause it. It must not block or call the Responder.
+	// May be nil.
 	Suspect func(tunnel uint32)
 }
 
-// NewResponder returns one without tunnels.
+// NewResponder returns a Responder without tunnels.
 func NewResponder(o ResponderOptions) *Responder {
 	r := &Responder{now: o.Now, random: o.Random, move: o.Move, stale: o.Suspect, policy: o.Cookies, mark: o.Mark, peers: map[uint32]*peer{}, locals: map[netip.AddrPort]*netip.AddrPort{}, sources: newLimiter()}
 	if r.now == nil {
@@ -168,7 +167,7 @@ func (r *Responder) Set(t ResponderTunnel) error {
 	return nil
 }
 
-// localEnd is an address in the place that all its tunnels share. There are few.
+// localEnd returns a shared pointer to an address. There are few.
 func (r *Responder) localEnd(local netip.AddrPort) *netip.AddrPort {
 	end := r.locals[local]
 	if end == nil {
@@ -178,7 +177,7 @@ func (r *Responder) localEnd(local netip.AddrPort) *netip.AddrPort {
 	return end
 }
 
-// hear takes note of what the far end says about itself.
+// hear handles the flags of the far end.
 func (r *Responder) hear(tunnel uint32, p *peer, flags Flags, key *Key, at int64) error {
 	next := p.cookies.heard(flags, key, at)
 	if next.use(r.policy) != p.cookies.use(r.policy) || *next.proven != *p.cookies.proven {
@@ -190,15 +189,15 @@ func (r *Responder) hear(tunnel uint32, p *peer, flags Flags, key *Key, at int64
 	return nil
 }
 
-// Remove forgets a tunnel.
+// Remove removes a tunnel.
 func (r *Responder) Remove(tunnel uint32) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	delete(r.peers, tunnel)
 }
 
-// Handle takes a packet that came from one address to another. When it returns
-// true, reply is to be sent the other way.
+// Handle handles a packet that was sent from one address to another. If it returns true,
+// reply has to be sent in the other direction.
 func (r *Responder) Handle(local, from netip.AddrPort, packet []byte, reply *[PacketSize]byte) (Result, bool) {
 	var m Message
 	if m.Decode(packet) != nil {
@@ -229,7 +228,7 @@ func (r *Responder) Handle(local, from netip.AddrPort, packet []byte, reply *[Pa
 		p.challenge, p.fresh = nil, true
 	case p.remote() == from && p.fresh:
 		if m.Nonce != (Nonce{}) {
-			break // the answer to a CHALLENGE has no room for flags, so it says nothing
+			break // the answer to a CHALLENGE has no room for flags
 		}
 		if err := r.hear(m.Tunnel, p, m.Flags, key, at); err != nil {
 			return r.Counts.add(Failed), false
@@ -250,9 +249,9 @@ func (r *Responder) Handle(local, from netip.AddrPort, packet []byte, reply *[Pa
 	return r.Counts.add(OK), true
 }
 
-// Solicit makes a packet that asks the far end of a tunnel for a PING, and returns between
-// which addresses to send it. It returns false if the far end is not known, or does not
-// answer such packets.
+// Solicit returns a packet that requests a PING from the far end of a tunnel, with its
+// addresses. It returns false if the far end is unknown, or does not support such
+// packets.
 func (r *Responder) Solicit(tunnel uint32) (Packet, bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -286,7 +285,7 @@ func (r *Responder) check(p *peer, m *Message, local netip.AddrPort, packet []by
 		return UnknownKey, nil
 	}
 	if !Authentic(packet, &p.keys[i].Bytes) {
-		// A new master key may have a former one's ID.
+		// A new master key may have the ID of an earlier one.
 		r.stale(m.Tunnel)
 		return BadMAC, nil
 	}
@@ -296,26 +295,26 @@ func (r *Responder) check(p *peer, m *Message, local netip.AddrPort, packet []by
 	return OK, &p.keys[i]
 }
 
-// PeerState is what is known of a tunnel's far end.
+// PeerState is the state of a tunnel's far end.
 type PeerState struct {
-	// Remote is its verified address, the zero value if there is none.
+	// Remote is its verified address, or the zero value if there is none.
 	Remote netip.AddrPort
-	// Seen is when its last authentic message came, the zero value if none did.
+	// Seen is when its last authentic message was received, or the zero time if none was.
 	Seen time.Time
-	// RTT is the last measured round trip, 0 if there is none.
+	// RTT is the last measured round-trip time, 0 if there is none.
 	RTT time.Duration
-	// Sequence is the last number that it used.
+	// Sequence is the last sequence number that it used.
 	Sequence uint64
-	// Up indicates that it answers. Only an Initiator sets it; on a gateway node it is for
-	// the reader of Seen to say.
+	// Up indicates that it answers. Only an Initiator sets it; on a gateway node, derive
+	// it from Seen.
 	Up bool
-	// Unanswered is how many PINGs in a row had no answer. Initiator only.
+	// Unanswered is the number of consecutive unanswered PINGs. Initiator only.
 	Unanswered int
 	// Cookies is how the tunnel uses cookies.
 	Cookies CookieUse
 }
 
-// State returns what is known of a tunnel; false if there is no such tunnel.
+// State returns the state of a tunnel, and false if it does not exist.
 func (r *Responder) State(tunnel uint32) (PeerState, bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -326,7 +325,7 @@ func (r *Responder) State(tunnel uint32) (PeerState, bool) {
 	return r.state(p), true
 }
 
-// Each calls see for each tunnel, in no order. It must not call the Responder.
+// Each calls see for each tunnel, in any order. see must not call the Responder.
 func (r *Responder) Each(see func(tunnel uint32, s PeerState)) {
 	r.mu.Lock()
 	defer r.mu.Unlock()

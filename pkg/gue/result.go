@@ -4,33 +4,33 @@ package gue
 
 import "sync/atomic"
 
-// Result is what happened to a control packet that came in.
+// Result is the result of a received control packet.
 type Result uint8
 
-// The results. Only OK has an effect or an answer.
+// Values of Result. Only OK has an effect or an answer.
 const (
-	// OK is a message that was authentic, new, and acted upon.
+	// OK is a message that was authentic, new, and handled.
 	OK Result = iota
 	// Malformed is not a control packet of this version.
 	Malformed
 	// UnknownTunnel is for a tunnel that does not end here.
 	UnknownTunnel
-	// UnknownKey was made with a key that is not valid for its tunnel, or not
-	// known here yet.
+	// UnknownKey is authenticated by a key that is not valid for its tunnel, or not known
+	// here yet.
 	UnknownKey
 	// BadMAC is not authentic.
 	BadMAC
-	// Replay is authentic, but not newer than what came before, or answers what
-	// was not asked.
+	// Replay is authentic, but not newer than earlier messages, or answers a message that
+	// was not sent.
 	Replay
-	// Unexpected is of a type that this end does not take.
+	// Unexpected has a type that this end does not handle.
 	Unexpected
-	// WrongAddress came to another address than the tunnel's end here, or, on the
-	// client node, from another than its far end.
+	// WrongAddress was sent to an address other than the tunnel's end here or, on the
+	// client node, from an address other than its far end.
 	WrongAddress
-	// Limited came from a source that sends too much.
+	// Limited is from a source that sends too much.
 	Limited
-	// Failed is authentic and new, but the data plane did not take the new remote.
+	// Failed is authentic and new, but the data plane did not accept the new remote.
 	Failed
 
 	results
@@ -60,7 +60,7 @@ func Results() []Result {
 // Counts counts results.
 type Counts struct{ n [results]atomic.Uint64 }
 
-// Of returns how many packets had a result.
+// Of returns the number of packets with a result.
 func (c *Counts) Of(r Result) uint64 { return c.n[r].Load() }
 
 func (c *Counts) add(r Result) Result {

@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// Serve answers what comes in by the sockets until the context ends.
+// Serve answers packets from the sockets until the context ends.
 func (r *Responder) Serve(ctx context.Context, s *Socket) error {
 	return s.Serve(ctx, func(local, from netip.AddrPort, packet []byte, reply *[PacketSize]byte) bool {
 		_, answer := r.Handle(local, from, packet, reply)
@@ -16,8 +16,7 @@ func (r *Responder) Serve(ctx context.Context, s *Socket) error {
 	})
 }
 
-// Serve sends PINGs and takes in their answers by the sockets until the context
-// ends.
+// Serve sends PINGs and handles their answers through the sockets until the context ends.
 func (i *Initiator) Serve(ctx context.Context, s *Socket) error {
 	ctx, cancel := context.WithCancel(ctx)
 	done := make(chan struct{})
@@ -56,7 +55,7 @@ func (i *Initiator) pings(ctx context.Context, s *Socket) {
 	}
 }
 
-// wakeUp makes pings look again.
+// wakeUp makes the sending loop check again.
 func (i *Initiator) wakeUp() {
 	select {
 	case i.wake <- struct{}{}:

@@ -9,32 +9,31 @@ import (
 	"time"
 )
 
-// SequenceStore keeps one number over restarts.
+// SequenceStore stores one number across restarts.
 type SequenceStore interface {
 	// Load returns the number, 0 if none was saved.
 	Load() (uint64, error)
-	// Save keeps it before it returns.
+	// Save stores the number before it returns.
 	Save(uint64) error
 }
 
 const (
-	// ahead is how far beyond the numbers in use the saved mark lies. A restart
-	// continues from the mark, so many nanoseconds may be skipped, no more.
+	// ahead is the distance between the numbers in use and the saved mark. A restart
+	// continues from the mark, so it skips at most that many nanoseconds.
 	ahead = uint64(10 * time.Minute)
-	// renewBefore is how far before the mark a new one is saved.
+	// renewBefore is the distance to the mark at which a new one is saved.
 	renewBefore = ahead / 2
 )
 
-// Sequence gives the numbers of a node's messages, which never repeat and never
-// fall: not when the program restarts, and not when the clock is set back. A number
-// is the time in nanoseconds since 1970, or one more than the last where that is
-// larger. A mark beyond all numbers in use is saved, and a restart begins at the
-// mark or at the time, whichever is later.
+// Sequence generates the sequence numbers of a node's messages, which never repeat and
+// never decrease: neither when the program restarts, nor when the clock is set back. A
+// number is the time in nanoseconds since 1970, or one more than the last number if that
+// is larger. A mark beyond all numbers in use is saved, and after a restart the numbers
+// continue from the mark or from the time, whichever is later.
 //
-// So a wrong clock is harmless for a node that keeps its state. One that loses its
-// state while its clock is behind what it was before sends numbers that the far
-// end takes for replays, until its clock has caught up; the way out is to set the
-// clock right.
+// So a wrong clock is harmless for a node that keeps its state. A node that loses its
+// state while its clock is behind its earlier value sends numbers that the far end treats
+// as replays, until its clock has caught up; to fix this, set the clock.
 type Sequence struct {
 	now   func() time.Time
 	store SequenceStore
@@ -42,14 +41,14 @@ type Sequence struct {
 	mu   sync.Mutex
 	last uint64
 	mark uint64
-	// retryAt puts off the next try to save after a failure.
+	// retryAt delays the next attempt to save after a failure.
 	retryAt time.Time
 	failed  func(error)
 }
 
-// NewSequence continues from what the store has. What can't be saved is told to
-// failed, which may be nil; numbers are given all the same, because a full disk is no
-// reason to lose tunnels.
+// NewSequence continues from the number in the store. If saving fails, failed is called,
+// which may be nil; numbers are still generated, because a full disk must not break
+// tunnels.
 func NewSequence(store SequenceStore, now func() time.Time, failed func(error)) (*Sequence, error) {
 	mark, err := store.Load()
 	if err != nil {

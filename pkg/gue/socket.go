@@ -17,25 +17,25 @@ import (
 )
 
 const (
-	// readAtOnce is how many packets one system call takes in.
+	// readAtOnce is the maximum number of packets per system call.
 	readAtOnce = 64
-	// receiveBuffer holds the PINGs of thousands of tunnels while the program is
-	// busy. The kernel may give less.
+	// receiveBuffer holds the PINGs of thousands of tunnels while the program is busy.
+	// The kernel may provide less.
 	receiveBuffer = 4 << 20
-	// networkControl is the DSCP CS6, which keeps tunnels up when links are full.
+	// networkControl is the DSCP CS6, which keeps tunnels up when links are congested.
 	networkControl = 0xc0
 )
 
-// Socket carries control packets over UDP: one socket for each family, at one port
-// of all addresses of the host. It says to which address a packet came, and sends
-// from the address it is told to.
+// Socket carries control packets over UDP: one socket for each family, at one port of all
+// addresses of the host. It reports the destination address of received packets, and
+// sends from a given source address.
 type Socket struct {
 	families []*family
-	// SendErrors counts packets that the kernel did not take.
+	// SendErrors counts packets that the kernel did not accept.
 	SendErrors atomic.Uint64
 }
 
-// family is the socket of one family. The message types of ipv4 and ipv6 are one.
+// family is the socket of one family. ipv4 and ipv6 have the same message type.
 type family struct {
 	is6       bool
 	conn      *net.UDPConn
@@ -45,7 +45,7 @@ type family struct {
 	oobSource func(netip.Addr) []byte
 }
 
-// Listen opens the sockets. A host without IPv6, or without IPv4, gets only the
+// Listen opens the sockets. On a host without IPv6, or without IPv4, it only opens the
 // other.
 func Listen(ctx context.Context, port uint16) (*Socket, error) {
 	s := &Socket{}
@@ -86,7 +86,7 @@ func listen(ctx context.Context, network string, port uint16) (*family, error) {
 	} else {
 		err = f.use4()
 	}
-	// What the kernel gives is enough to begin with.
+	// A smaller buffer is sufficient to start.
 	_ = conn.SetReadBuffer(receiveBuffer)
 	if err != nil {
 		return nil, errors.Join(err, conn.Close())
@@ -144,9 +144,9 @@ func (s *Socket) Close() error {
 	return errors.Join(errs...)
 }
 
-// Serve hands each packet to handle, and sends the reply if it returns true, until
-// the context ends or a socket fails. The sockets are closed then. Handle is called
-// for both families at the same time, and must not keep the packet.
+// Serve calls handle for each packet, and sends the reply if it returns true, until the
+// context ends or a socket fails. It then closes the sockets. handle is called
+// concurrently for both families, and must not keep the packet.
 func (s *Socket) Serve(ctx context.Context, handle func(local, from netip.AddrPort, packet []byte, reply *[PacketSize]byte) bool) error {
 	defer context.AfterFunc(ctx, func() { _ = s.Close() })()
 	errs := make([]error, len(s.families))
@@ -167,7 +167,7 @@ func (s *Socket) Serve(ctx context.Context, handle func(local, from netip.AddrPo
 func (s *Socket) serve(f *family, handle func(local, from netip.AddrPort, packet []byte, reply *[PacketSize]byte) bool) error {
 	in, out := make([]ipv4.Message, readAtOnce), make([]ipv4.Message, 0, readAtOnce)
 	for i := range in {
-		// One byte more, so a packet that is too long does not look right.
+		// One byte more, so a packet that is too long is detected.
 		in[i].Buffers = [][]byte{make([]byte, PacketSize+1)}
 		in[i].OOB = make([]byte, 128)
 	}
@@ -179,7 +179,7 @@ func (s *Socket) serve(f *family, handle func(local, from netip.AddrPort, packet
 			return nil
 		}
 		if err != nil {
-			// What a peer's ICMP error left behind is no reason to stop.
+			// An error caused by a peer's ICMP error is not a reason to stop.
 			if errors.Is(err, unix.ECONNREFUSED) || errors.Is(err, unix.EHOSTUNREACH) || errors.Is(err, unix.ENETUNREACH) || errors.Is(err, unix.EINTR) {
 				continue
 			}
@@ -209,7 +209,7 @@ type Packet struct {
 	Bytes         [PacketSize]byte
 }
 
-// Send sends packets. What can't be sent is counted and lost, as on the way.
+// Send sends packets. Packets that can't be sent are counted and lost.
 func (s *Socket) Send(packets []Packet) {
 	for _, f := range s.families {
 		var out []ipv4.Message
@@ -235,7 +235,7 @@ func (s *Socket) send(f *family, out []ipv4.Message) {
 			return
 		}
 		if err != nil || n == 0 {
-			// The first of those that are left is at fault.
+			// The first of the remaining packets is at fault.
 			s.SendErrors.Add(1)
 			n = max(n, 0) + 1
 		}

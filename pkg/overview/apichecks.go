@@ -15,7 +15,7 @@ import (
 // APIServiceName is the name of the APIService of the API.
 const APIServiceName = "v1." + v1.GroupName
 
-// ExpectedResources is what every version of the API serves.
+// ExpectedResources lists what every version of the API serves.
 var ExpectedResources = []string{
 	epic.ResourceAccounts, epic.ResourceEPICs, epic.ResourceGatewayNodes, epic.ResourceGWEndpointSlices, epic.ResourceGWProxies, epic.ResourceGWRoutes, epic.ResourceLBServiceGroups, epic.ResourceLoadBalancers, epic.ResourceRemoteEndpoints, epic.ResourceServicePrefixes,
 }
@@ -32,7 +32,7 @@ func (i *Installation) checkServer(c *checks) {
 	}
 }
 
-// checkAPIService judges what the kube-apiserver thinks of the aggregated API.
+// checkAPIService checks the kube-apiserver's state of the aggregated API.
 func (i *Installation) checkAPIService(c *checks) {
 	const name = "api service"
 	if i.Server.Unread == nil && i.Server.Standalone {
@@ -64,7 +64,7 @@ func (i *Installation) checkAPIService(c *checks) {
 	c.warn(name, "wait a moment: the kube-apiserver has not checked it yet", "%s has no condition Available", APIServiceName)
 }
 
-// fixOfUnavailable knows the reasons that the kube-apiserver gives.
+// fixOfUnavailable returns the fix for a reason of the kube-apiserver.
 func fixOfUnavailable(reason string) string {
 	switch reason {
 	case "ServiceNotFound", "ServicePortError", "ServiceAccessError":
@@ -77,7 +77,7 @@ func fixOfUnavailable(reason string) string {
 	return "kubectl describe apiservice " + APIServiceName
 }
 
-// checkReplicas judges the number of servers behind the service.
+// checkReplicas checks the number of servers behind the service.
 func (i *Installation) checkReplicas(c *checks) {
 	const (
 		name = "replicas"
@@ -96,8 +96,7 @@ func (i *Installation) checkReplicas(c *checks) {
 	}
 }
 
-// checkReadiness names each of a server's own checks that fails. etcd gets a line of its
-// own.
+// checkReadiness reports each failed check of a server. etcd has a separate line.
 func (i *Installation) checkReadiness(c *checks) {
 	const name = "readiness"
 	r := i.Readiness
@@ -127,7 +126,7 @@ func (i *Installation) checkReadiness(c *checks) {
 	c.ok(name, "%s", count(len(r.Passed), "readyz check passes", "readyz checks pass"))
 }
 
-// ReadyzLines reads the verbose answer of readyz.
+// ReadyzLines parses the verbose output of readyz.
 func ReadyzLines(body []byte) (passed, failed []string) {
 	for text := range strings.Lines(string(body)) {
 		name, _, _ := strings.Cut(strings.TrimSpace(text), " ")
@@ -140,8 +139,8 @@ func ReadyzLines(body []byte) (passed, failed []string) {
 	return passed, failed
 }
 
-// checkAPI judges whether the kinds are served. Without the API nothing else can be said,
-// whatever the reason.
+// checkAPI checks whether the kinds are served. Without the API, nothing else can be
+// checked, regardless of the reason.
 func (i *Installation) checkAPI(c *checks) {
 	const name = "api"
 	switch a := i.API; {

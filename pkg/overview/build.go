@@ -22,9 +22,8 @@ import (
 	"github.com/acnodal/epic/pkg/tunnelstate"
 )
 
-// Build returns what the objects show. Everything in it has an order of its own, so the
-// same objects yield the same model. It reads the objects and keeps none of them but
-// conditions.
+// Build returns the model of objects. Everything in it is sorted, so the same objects
+// result in the same model. It keeps no references to the objects except conditions.
 func Build(o *Objects) *Model {
 	b := &builder{Objects: o, model: &Model{Now: o.Now, Checks: o.Checks, Unread: o.Unread}}
 	b.index()
@@ -36,7 +35,7 @@ func Build(o *Objects) *Model {
 	return b.model
 }
 
-// parent names an object in a namespace.
+// parent identifies an object in a namespace.
 type parent struct{ namespace, name string }
 
 // builder is a Model that is being built.
@@ -44,14 +43,14 @@ type builder struct {
 	*Objects
 	model   *Model
 	tunnels *tunnelstate.Tracker
-	// reported has the gateway nodes, by address.
+	// reported holds the gateway nodes, by address.
 	reported map[string]*GatewayNode
-	// operated is whether an operator reports on a proxy.
+	// operated indicates that an operator reports on a proxy.
 	operated bool
-	// silence says for how long tunnels that are down have been so.
+	// silence holds for how long tunnels have been down.
 	silence map[int32]string
 
-	// Objects by what they belong to.
+	// Objects by the object to which they belong.
 	endpointsOf map[parent][]*v1.RemoteEndpoint
 	routesOf    map[parent][]*v1.GWRoute
 	slicesOf    map[parent][]*v1.GWEndpointSlice
@@ -82,13 +81,13 @@ func (b *builder) index() {
 	}
 }
 
-// unique returns what is in a list, each once.
+// unique returns the distinct elements of a list.
 func unique(all []string) []string {
 	return slices.Compact(slices.Sorted(slices.Values(all)))
 }
 
-// accounts adds all accounts and what they have. A namespace whose Account may not be
-// read has an entry too.
+// accounts adds all accounts and their contents. A namespace whose Account may not be
+// read also has an entry.
 func (b *builder) accounts() {
 	all := map[string]*Account{}
 	of := func(namespace string) *Account {
@@ -112,7 +111,7 @@ func (b *builder) accounts() {
 		f := faultsOf(&about{kind: "LBServiceGroup", object: o, subject: "Service group " + o.Name}, o.Status.Conditions)
 		if g.Offered {
 			offered = append(offered, g)
-			// Prefixes show it to those who may read them.
+			// Users who may read prefixes see it there.
 			if len(b.Prefixes) == 0 {
 				b.model.Faults = append(b.model.Faults, f...)
 			}
@@ -169,7 +168,7 @@ func (b *builder) orphans(of func(namespace string) *Account) {
 		}
 	}
 	for _, o := range b.GWEndpointSlices {
-		// Faults of ports and endpoints show at the proxies that use the slice.
+		// Problems of ports and endpoints are shown at the proxies that use the slice.
 		if !used(o) {
 			groups.add(&about{kind: "GWEndpointSlice", object: o, subject: "Endpoint slice " + o.Name, proxy: o.Namespace}, o.Status.Conditions)
 		}
@@ -181,7 +180,7 @@ func (b *builder) orphans(of func(namespace string) *Account) {
 	}
 }
 
-// sum completes what depends on the proxies of an account.
+// sum completes the fields that depend on the proxies of an account.
 func (a *Account) sum() {
 	t := Totals{Accounts: 1}
 	for _, p := range a.Proxies {
@@ -199,7 +198,7 @@ func (a *Account) sum() {
 	}
 }
 
-// gatewayNodes adds what gateway nodes report.
+// gatewayNodes adds the reports of gateway nodes.
 func (b *builder) gatewayNodes() {
 	b.tunnels = tunnelstate.New(tunnelstate.Options{Now: func() time.Time { return b.Now.Time }})
 	b.reported, b.silence = map[string]*GatewayNode{}, map[int32]string{}
@@ -223,7 +222,7 @@ func (b *builder) gatewayNodes() {
 		}
 		if o := objects[address]; o != nil {
 			n.Routes, n.Layer2 = o.Status.AnnouncedRoutes, o.Status.Layer2Addresses
-			// Tunnels that are neither up nor down have just been made.
+			// Tunnels that are neither up nor down have just been created.
 			n.Tunnels.Bad = int(o.Status.TunnelsDown)
 			n.Tunnels.Unknown = int(max(0, o.Status.Tunnels-o.Status.TunnelsUp-o.Status.TunnelsDown))
 			for _, p := range o.Status.BGPPeers {
@@ -256,7 +255,7 @@ func peer(p *v1.BGPPeerStatus) Peer {
 	return out
 }
 
-// nodeFaults are what is wrong with a gateway node.
+// nodeFaults returns the faults of a gateway node.
 func (b *builder) nodeFaults(n *GatewayNode, report *v1.EPICNodeStatus) []Fault {
 	subject := "Gateway node " + cmp.Or(n.Name, n.Address)
 	fault := func(state State, reason, message, fix string) Fault {
@@ -342,7 +341,7 @@ func (b *builder) installation() {
 	nodesFaulty := false
 	for i := range b.model.GatewayNodes {
 		for _, f := range b.model.GatewayNodes[i].Faults {
-			// The proxies whose tunnels are down show it.
+			// They are shown at the proxies whose tunnels are down.
 			if f.Reason != reasonTunnelsDown {
 				b.model.Faults = append(b.model.Faults, f)
 			}
@@ -351,7 +350,8 @@ func (b *builder) installation() {
 	}
 	if b.EPIC != nil {
 		for _, f := range faultsOf(&about{kind: "EPIC", object: b.EPIC, subject: "The installation"}, b.EPIC.Status.Conditions) {
-			// Nodes, prefixes and checks show what the EPIC object only sums up.
+			// They are shown at nodes, prefixes and checks, which the EPIC object only
+			// summarizes.
 			switch f.Reason {
 			case reasonSilent, "NodesNotReady":
 				if nodesFaulty {
@@ -381,12 +381,12 @@ func (b *builder) installation() {
 	}
 }
 
-// shownElsewhere reports whether objects show what a check is about.
+// shownElsewhere reports whether objects show what a check reports.
 func (b *builder) shownElsewhere(check string) bool {
 	return check == "Envoys" && b.operated || check == "configuration" && b.EPIC != nil || strings.HasPrefix(check, "node ") || check == "gateway nodes" || strings.HasPrefix(check, "addresses ")
 }
 
-// sum completes what depends on all accounts.
+// sum completes the fields that depend on all accounts.
 func (b *builder) sum() {
 	m := b.model
 	for _, a := range m.Accounts {

@@ -4,41 +4,41 @@ package overview
 
 import "fmt"
 
-// Verdict is the outcome of one check.
+// Verdict is the result of a check.
 type Verdict string
 
-// The verdicts.
+// Values of Verdict.
 const (
 	OK   Verdict = "OK"
 	Warn Verdict = "WARN"
 	Fail Verdict = "FAIL"
 )
 
-// Check is what one check found.
+// Check is the result of one check.
 type Check struct {
-	// Name is what was checked, as in "etcd".
+	// Name is what was checked, such as "etcd".
 	Name    string  `json:"name"`
 	Verdict Verdict `json:"verdict"`
-	// Detail is one sentence about what was found.
+	// Detail describes the result in one sentence.
 	Detail string `json:"detail"`
-	// Fix describes what to do about it; empty if there is nothing to do.
+	// Fix describes what to do; empty if there is nothing to do.
 	Fix string `json:"fix,omitempty"`
-	// Unknown is whether the reader lacks the right to find out.
+	// Unknown indicates that the reader lacks the permission for the check.
 	Unknown bool `json:"unknown,omitempty"`
 }
 
 // Unread is why something could not be read.
 type Unread struct {
-	// Missing is the right that the reader lacks, in the words of a role's rule, as in
-	// "list pods in namespace epic-acme". It is empty if something else is wrong.
+	// Missing is the missing permission, in the terms of a role's rule, such as "list
+	// pods in namespace epic-acme". It is empty if the reason is different.
 	Missing string `json:"missing,omitempty"`
-	// Message describes anything else that is wrong.
+	// Message describes any other reason.
 	Message string `json:"message,omitempty"`
-	// Fix describes what to do about it.
+	// Fix describes what to do.
 	Fix string `json:"fix,omitempty"`
 }
 
-// checks collects what is found.
+// checks collects results.
 type checks []Check
 
 func (c *checks) ok(name, format string, args ...any) {
@@ -53,7 +53,8 @@ func (c *checks) fail(name, fix, format string, args ...any) {
 	*c = append(*c, Check{Name: name, Verdict: Fail, Detail: fmt.Sprintf(format, args...), Fix: fix})
 }
 
-// unread adds what could not be read: a missing right is no fault of the installation.
+// unread adds something that could not be read: a missing permission is not a problem of
+// the installation.
 func (c *checks) unread(name string, u *Unread) {
 	if u.Missing != "" {
 		*c = append(*c, Check{Name: name, Verdict: Warn, Detail: "unknown: you may not " + u.Missing, Fix: u.Fix, Unknown: true})

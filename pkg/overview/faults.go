@@ -21,19 +21,19 @@ import (
 // deletionPatience is how long the deletion of an object may take before it is a fault.
 const deletionPatience = 5 * time.Minute
 
-// The reasons of faults that no condition has.
+// Reasons of faults without a condition.
 const (
 	reasonEnvoysNotReady = "EnvoysNotReady"
 	reasonDeleting       = "DeletionPending"
 )
 
-// faultyIfTrue are the conditions whose True is the fault.
+// faultyIfTrue lists the conditions that are a fault if they are True.
 var faultyIfTrue = []string{"SharedHostname", "EnvoyVersionSkew", "Conflicted", "OverlappingTLSConfig", "PartiallyInvalid"}
 
-// faultyReasons are reasons for which a condition that is True is a fault all the same.
+// faultyReasons lists reasons for which a condition is a fault although it is True.
 var faultyReasons = []string{"NearlyExhausted", "QuotaNearlyExhausted", "TooFewNodes"}
 
-// faulty reports whether a condition shows that something is wrong.
+// faulty reports whether a condition shows a problem.
 func faulty(c *metav1.Condition) bool {
 	if slices.Contains(faultyIfTrue, c.Type) {
 		return c.Status == metav1.ConditionTrue
@@ -41,7 +41,7 @@ func faulty(c *metav1.Condition) bool {
 	return c.Status == metav1.ConditionFalse || c.Status == metav1.ConditionTrue && slices.Contains(faultyReasons, c.Reason)
 }
 
-// about is the object of faults.
+// about identifies the object of faults.
 type about struct {
 	kind    string
 	object  metav1.Object
@@ -49,7 +49,7 @@ type about struct {
 	proxy   string
 }
 
-// fault is a fault of the object.
+// fault returns a fault of the object.
 func (a *about) fault(state State, reason, message string) Fault {
 	return Fault{
 		Key: key(a.kind, a.object.GetNamespace(), a.object.GetName(), reason), State: state,
@@ -62,9 +62,9 @@ func key(kind, namespace, name, reason string) string {
 	return strings.Join([]string{kind, namespace, name, reason}, "/")
 }
 
-// faultsOf returns what an object's conditions say is wrong, once for each reason. The
-// condition Ready, which repeats another, has a fault of its own only if no other
-// condition gives its reason. What makes an object not Ready is Bad.
+// faultsOf returns the faults that an object's conditions show, one for each reason. The
+// condition Ready, which repeats another, only results in a fault if no other condition
+// has its reason. A fault that makes an object not Ready is Bad.
 func faultsOf(a *about, conditions []metav1.Condition) []Fault {
 	ready := meta.FindStatusCondition(conditions, readyCondition)
 	broken := ready != nil && ready.Status == metav1.ConditionFalse
@@ -92,8 +92,8 @@ func faultsOf(a *about, conditions []metav1.Condition) []Fault {
 	return out
 }
 
-// stateOf is the state of an object: that of its worst fault, or else what its condition
-// Ready says.
+// stateOf returns the state of an object: that of its worst fault, or otherwise that of
+// its condition Ready.
 func stateOf(conditions []metav1.Condition, faults []Fault) State {
 	state := Good
 	ready := meta.FindStatusCondition(conditions, readyCondition)
@@ -109,8 +109,8 @@ func stateOf(conditions []metav1.Condition, faults []Fault) State {
 	return state
 }
 
-// summaryOf is the state of a small part with its first fault, or with a word for one that
-// is well.
+// summaryOf returns the state of a small part with its first fault, or with the text well
+// if it has none.
 func summaryOf(conditions []metav1.Condition, well string) (State, string) {
 	var first *metav1.Condition
 	for i := range conditions {
@@ -131,7 +131,7 @@ func summaryOf(conditions []metav1.Condition, well string) (State, string) {
 
 // grouped collects the faults of endpoints and slices, of which there are many: one fault
 // for each reason and proxy. The other endpoints serve, so these faults are Warnings; if
-// none is left, the proxy has a fault of its own.
+// none is left, the proxy has its own fault.
 type grouped map[[4]string]*Fault
 
 func (g grouped) add(a *about, conditions []metav1.Condition) {
@@ -145,7 +145,7 @@ func (g grouped) add(a *about, conditions []metav1.Condition) {
 			continue
 		}
 		count := has.Count + 1
-		// The first by name stands for all, so the order of the objects does not matter.
+		// Show the first by name, so the order of the objects does not matter.
 		if f.Name < has.Name {
 			*has = f
 		}
@@ -153,7 +153,7 @@ func (g grouped) add(a *about, conditions []metav1.Condition) {
 	}
 }
 
-// all are the faults, with the number of objects in the subject.
+// all returns the faults, with the number of objects in the subject.
 func (g grouped) all() []Fault {
 	var out []Fault
 	for _, id := range slices.SortedFunc(maps.Keys(g), func(x, y [4]string) int { return slices.Compare(x[:], y[:]) }) {
@@ -169,8 +169,8 @@ func (g grouped) all() []Fault {
 	return out
 }
 
-// covers reports whether a fault of a proxy describes what a fault of an object behind it
-// repeats.
+// covers reports whether a fault of a proxy already describes a fault of an object behind
+// it.
 func covers(has, of *Fault) bool {
 	return has.Reason == of.Reason || aboutTunnels(has.Reason) && aboutTunnels(of.Reason)
 }
@@ -184,14 +184,15 @@ func used(o *v1.GWEndpointSlice) bool {
 	return meta.IsStatusConditionTrue(o.Status.Conditions, "InUse")
 }
 
-// sortFaults puts the worst first, and among equals those that began last.
+// sortFaults sorts faults by severity, and equally severe ones by their start, latest
+// first.
 func sortFaults(all []Fault) {
 	slices.SortStableFunc(all, func(x, y Fault) int {
 		return cmp.Or(cmp.Compare(x.State.rank(), y.State.rank()), y.Since.Compare(x.Since.Time), strings.Compare(x.Key, y.Key))
 	})
 }
 
-// sentence begins with a capital letter and ends with a full stop.
+// sentence capitalizes a text and adds a period.
 func sentence(s string) string {
 	first, size := utf8.DecodeRuneInString(s)
 	if size == 0 {
@@ -204,7 +205,7 @@ func sentence(s string) string {
 	return s
 }
 
-// StateOfCondition is the state that one condition shows by itself.
+// StateOfCondition returns the state that a single condition shows.
 func StateOfCondition(c *metav1.Condition) State {
 	switch {
 	case faulty(c) && c.Status == metav1.ConditionFalse:

@@ -2,8 +2,8 @@
 
 package overview
 
-// fixes says, for each reason of a fault, what to do about it. The fixes are for tenants
-// where tenants can do something, and else name the platform team.
+// fixes maps each reason of a fault to a fix. Fixes are for tenants if tenants can do
+// something, and otherwise name the platform team.
 var fixes = map[string]string{
 	// Endpoints and their ports.
 	"NoEndpoints":           "Start the pods of the Service in the client cluster, or publish endpoints: \"kubectl get rep,gwes\" in the account's namespace lists the endpoints.",
@@ -80,10 +80,10 @@ var fixes = map[string]string{
 	reasonDeleting: "Find out why the program that owns the finalizer does not remove it: the controller, the operator or a client cluster's connector.",
 }
 
-// defaultFix is for reasons that are not known.
+// defaultFix is for unknown reasons.
 const defaultFix = "The message shows what is missing; \"kubectl describe\" of the object shows its events."
 
-// fixOf returns what to do about a reason.
+// fixOf returns the fix for a reason.
 func fixOf(reason string) string {
 	if fix, ok := fixes[reason]; ok {
 		return fix

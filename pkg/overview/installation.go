@@ -10,53 +10,53 @@ import (
 	v1 "github.com/acnodal/epic/pkg/apis/epic/v1"
 )
 
-// Installation is what was read of the programs of an installation and of the objects
-// that the platform team owns. A nil part was not read, and yields no check.
+// Installation is the state of the programs of an installation and of the objects that
+// the platform team owns. A nil part was not read, and results in no check.
 type Installation struct {
-	// Now is when it was read.
+	// Now is when the state was read.
 	Now metav1.Time `json:"now"`
-	// Server is the server that the kubeconfig names.
+	// Server is the server in the kubeconfig.
 	Server Server `json:"server"`
-	// APIService is what the kube-apiserver knows of the aggregated API.
+	// APIService is the kube-apiserver's state of the aggregated API.
 	APIService *APIService `json:"apiService,omitempty"`
 	// Replicas are the servers behind the service.
 	Replicas *Replicas `json:"replicas,omitempty"`
-	// Readiness is what a server says of itself.
+	// Readiness is the state that a server reports.
 	Readiness *Readiness `json:"readiness,omitempty"`
 	// API reports which kinds are served.
 	API *API `json:"api,omitempty"`
 
 	// Configuration is the EPIC object.
 	Configuration *Configuration `json:"configuration,omitempty"`
-	// Addresses are the pools and what is used of them.
+	// Addresses are the pools and the addresses in use.
 	Addresses *Addresses `json:"addresses,omitempty"`
-	// Lease is the one that the leading controller renews.
+	// Lease is the lease that the leading controller renews.
 	Lease *Lease `json:"lease,omitempty"`
-	// Envoys are those of all load balancers and gateway proxies.
+	// Envoys is the state of the Envoys of all load balancers and gateway proxies.
 	Envoys *Envoys `json:"envoys,omitempty"`
-	// GatewayNodes are what gateway nodes report.
+	// GatewayNodes are the reports of gateway nodes.
 	GatewayNodes *GatewayNodes `json:"gatewayNodes,omitempty"`
 	// NodeProgram is the DaemonSet of the gateway nodes.
 	NodeProgram *DaemonSet `json:"nodeProgram,omitempty"`
-	// Claims is the audit's result.
+	// Claims is the result of the audit.
 	Claims *Claims `json:"claims,omitempty"`
 }
 
-// Server is the server that the kubeconfig names.
+// Server is the server in the kubeconfig.
 type Server struct {
-	// Version is that of Kubernetes.
+	// Version is the version of Kubernetes.
 	Version string `json:"version,omitempty"`
-	// Standalone means that it is an EPIC server without Kubernetes around it.
+	// Standalone indicates an EPIC server that is not part of a Kubernetes cluster.
 	Standalone bool    `json:"standalone,omitempty"`
 	Unread     *Unread `json:"unread,omitempty"`
 }
 
-// APIService is the part of an APIService that is read. The type's own package brings a
-// whole API server with it.
+// APIService is the part of an APIService that is read. The package of its type imports a
+// whole API server.
 type APIService struct {
-	// Absent means that there is none.
+	// Absent indicates that it does not exist.
 	Absent bool `json:"absent,omitempty"`
-	// Service reports where the servers are.
+	// Service refers to the Service of the servers.
 	Service    *ServiceReference  `json:"service,omitempty"`
 	Conditions []metav1.Condition `json:"conditions,omitempty"`
 	Unread     *Unread            `json:"unread,omitempty"`
@@ -76,30 +76,30 @@ type Replicas struct {
 	Unread *Unread `json:"unread,omitempty"`
 }
 
-// Readiness is what a server's readyz says.
+// Readiness is the result of a server's readyz.
 type Readiness struct {
 	Passed []string `json:"passed,omitempty"`
 	Failed []string `json:"failed,omitempty"`
-	// Unknown means that no server could be asked, through no fault of the reader.
+	// Unknown is why no server could be queried, if that is not caused by the reader.
 	Unknown string  `json:"unknown,omitempty"`
 	Unread  *Unread `json:"unread,omitempty"`
 }
 
-// API is what is served of the group.
+// API describes what is served of the group.
 type API struct {
-	// Missing are the resources that are not served.
+	// Missing lists the resources that are not served.
 	Missing []string `json:"missing,omitempty"`
 	Unread  *Unread  `json:"unread,omitempty"`
 }
 
 // Configuration is the EPIC object.
 type Configuration struct {
-	// Object is nil if there is none, or if it was not read.
+	// Object is nil if it does not exist or was not read.
 	Object *v1.EPIC `json:"object,omitempty"`
 	Unread *Unread  `json:"unread,omitempty"`
 }
 
-// Addresses are the pools, and the addresses that objects have.
+// Addresses are the pools, and the addresses of objects.
 type Addresses struct {
 	Prefixes []*v1.ServicePrefix `json:"prefixes,omitempty"`
 	Used     []netip.Addr        `json:"used,omitempty"`
@@ -115,9 +115,9 @@ func (a *Addresses) Use(texts ...string) {
 	}
 }
 
-// Lease is the one that the leading controller renews.
+// Lease is the lease that the leading controller renews.
 type Lease struct {
-	// Absent means that there is none.
+	// Absent indicates that it does not exist.
 	Absent   bool              `json:"absent,omitempty"`
 	Holder   string            `json:"holder,omitempty"`
 	Renewed  *metav1.MicroTime `json:"renewed,omitempty"`
@@ -125,15 +125,15 @@ type Lease struct {
 	Unread   *Unread           `json:"unread,omitempty"`
 }
 
-// GatewayNodes are what gateway nodes report.
+// GatewayNodes are the reports of gateway nodes.
 type GatewayNodes struct {
 	Objects []*v1.GatewayNode `json:"objects,omitempty"`
 	Unread  *Unread           `json:"unread,omitempty"`
 }
 
-// DaemonSet counts the nodes that a DaemonSet is for.
+// DaemonSet counts the nodes of a DaemonSet.
 type DaemonSet struct {
-	// Absent means that there is none.
+	// Absent indicates that it does not exist.
 	Absent  bool    `json:"absent,omitempty"`
 	Desired int32   `json:"desired"`
 	Ready   int32   `json:"ready"`
@@ -149,7 +149,7 @@ type Claims struct {
 	Unread   *Unread `json:"unread,omitempty"`
 }
 
-// Checks judges all parts that were read, in the order in which they depend on each other.
+// Checks checks all parts that were read, in the order of their dependencies.
 func (i *Installation) Checks() []Check {
 	var c checks
 	i.checkServer(&c)
@@ -166,7 +166,8 @@ func (i *Installation) Checks() []Check {
 	return c
 }
 
-// service is where the kube-apiserver sends requests to EPIC's servers, if that is known.
+// service returns the Service to which the kube-apiserver sends requests for EPIC, if it
+// is known.
 func (i *Installation) service() *ServiceReference {
 	if i.APIService == nil {
 		return nil
@@ -174,7 +175,7 @@ func (i *Installation) service() *ServiceReference {
 	return i.APIService.Service
 }
 
-// epic is the EPIC object, if it was read and stays.
+// epic returns the EPIC object, if it was read and is not being deleted.
 func (i *Installation) epic() *v1.EPIC {
 	if i.Configuration == nil || i.Configuration.Object == nil || i.Configuration.Object.DeletionTimestamp != nil {
 		return nil

@@ -9,7 +9,7 @@ import (
 	v1 "github.com/acnodal/epic/pkg/apis/epic/v1"
 )
 
-// Objects are what a Model is built from: everything that the reader may see.
+// Objects is the input of a Model: everything that the reader may see.
 type Objects struct {
 	// Now is when they were read.
 	Now metav1.Time `json:"now"`
@@ -24,20 +24,20 @@ type Objects struct {
 	RemoteEndpoints  []*v1.RemoteEndpoint  `json:"remoteEndpoints,omitempty"`
 	GWRoutes         []*v1.GWRoute         `json:"gwroutes,omitempty"`
 	GWEndpointSlices []*v1.GWEndpointSlice `json:"gwendpointslices,omitempty"`
-	// Pods are those of proxies.
+	// Pods are the pods of proxies.
 	Pods []*corev1.Pod `json:"pods,omitempty"`
-	// PodsRead is whether Pods has all of them, so one that is absent does not exist.
+	// PodsRead indicates that Pods is complete, so a missing pod does not exist.
 	PodsRead bool `json:"podsRead,omitempty"`
 	// Unread is what could not be read.
 	Unread []Unread `json:"unread,omitempty"`
-	// Checks are those of the installation.
+	// Checks are the checks of the installation.
 	Checks []Check `json:"checks,omitempty"`
 }
 
-// State is how well something is.
+// State is the state of an object or a part.
 type State string
 
-// The states, from the worst to the best.
+// Values of State, from worst to best.
 const (
 	Bad     State = "bad"
 	Warning State = "warn"
@@ -45,7 +45,7 @@ const (
 	Good    State = "ok"
 )
 
-// rank orders states, the worst first.
+// rank orders states, worst first.
 func (s State) rank() int {
 	switch s {
 	case Bad:
@@ -66,38 +66,38 @@ func (s State) worse(other State) State {
 	return s
 }
 
-// Fault is one thing that is wrong.
+// Fault is one problem.
 type Fault struct {
-	// Key identifies the fault as long as it lasts.
+	// Key identifies the fault while it lasts.
 	Key string `json:"key"`
-	// State is Bad if something is not served because of it, or else Warning.
+	// State is Bad if something is not served because of it, and otherwise Warning.
 	State State `json:"state"`
-	// Kind, Namespace and Name name the object; all are empty for a part of the
+	// Kind, Namespace and Name identify the object; all are empty for a part of the
 	// installation, which Subject names.
 	Kind      string `json:"kind,omitempty"`
 	Namespace string `json:"namespace,omitempty"`
 	Name      string `json:"name,omitempty"`
-	// Subject names what the fault is about, for people.
+	// Subject names the object of the fault, for people.
 	Subject string `json:"subject"`
-	// Proxy is the load balancer or gateway proxy that the fault concerns, if it is one.
+	// Proxy is the load balancer or gateway proxy that the fault concerns, if any.
 	Proxy string `json:"proxy,omitempty"`
-	// Reason is the condition's, and Message explains it.
+	// Reason is the reason of the condition, and Message explains it.
 	Reason  string `json:"reason,omitempty"`
 	Message string `json:"message"`
 	// Fix describes what to do.
 	Fix string `json:"fix,omitempty"`
-	// Since is when it began, if that is known.
+	// Since is when it began, if known.
 	Since metav1.Time `json:"since,omitempty,omitzero"`
-	// Count is how many objects have it, if they are more than one.
+	// Count is the number of objects that have it, if there are several.
 	Count int `json:"count,omitempty"`
 }
 
-// Model is everything there is to show.
+// Model is everything to show.
 type Model struct {
 	Now metav1.Time `json:"now"`
-	// Totals sums up the rest.
+	// Totals summarizes the rest.
 	Totals Totals `json:"totals"`
-	// Faults are all of them, the worst first.
+	// Faults lists all faults, worst first.
 	Faults       []Fault       `json:"faults,omitempty"`
 	Checks       []Check       `json:"checks,omitempty"`
 	Unread       []Unread      `json:"unread,omitempty"`
@@ -106,7 +106,7 @@ type Model struct {
 	Pools        []Pool        `json:"pools,omitempty"`
 }
 
-// Totals are sums over everything that the reader may see.
+// Totals holds sums over everything that the reader may see.
 type Totals struct {
 	Accounts     int    `json:"accounts"`
 	Proxies      Counts `json:"proxies,omitzero"`
@@ -124,10 +124,10 @@ type Counts struct {
 	Unknown int `json:"unknown,omitempty"`
 }
 
-// All is the number of parts.
+// All returns the number of parts.
 func (c Counts) All() int { return c.Good + c.Warning + c.Bad + c.Unknown }
 
-// Worst is the state of the worst part. Without a part it is Unknown.
+// Worst returns the state of the worst part, or Unknown without parts.
 func (c Counts) Worst() State {
 	switch {
 	case c.Bad > 0:
@@ -140,7 +140,7 @@ func (c Counts) Worst() State {
 	return Good
 }
 
-// Together is the state of parts that stand in for each other.
+// Together returns the state of redundant parts.
 func (c Counts) Together() State {
 	switch {
 	case c.Good > 0 && c.Bad == 0:
@@ -181,12 +181,12 @@ func (t *Totals) add(o Totals) {
 	t.Endpoints.add(o.Endpoints)
 }
 
-// Account is what one account has.
+// Account is the content of one account.
 type Account struct {
 	Name      string `json:"name"`
 	Namespace string `json:"namespace"`
 	State     State  `json:"state"`
-	// Known is whether the Account object was read.
+	// Known indicates that the Account object was read.
 	Known      bool               `json:"known"`
 	ProxyLimit int                `json:"proxyLimit,omitempty"`
 	GroupID    int32              `json:"groupID,omitempty"`
@@ -217,7 +217,8 @@ type Proxy struct {
 	DNSNames    []string `json:"dnsNames,omitempty"`
 	Ports       []string `json:"ports,omitempty"`
 	State       State    `json:"state"`
-	// Envoys and EnvoysReady are what the operator reports; Operated is whether it does.
+	// Envoys and EnvoysReady are reported by the operator; Operated indicates that it
+	// reports.
 	Operated    bool  `json:"operated,omitempty"`
 	Envoys      int32 `json:"envoys,omitempty"`
 	EnvoysReady int32 `json:"envoysReady,omitempty"`
@@ -225,8 +226,8 @@ type Proxy struct {
 	Pods []Pod `json:"pods,omitempty"`
 	// ClientNodes are the nodes with endpoints, by address.
 	ClientNodes []ClientNode `json:"clientNodes,omitempty"`
-	// Direct are the endpoints without a tunnel: those that are reached directly, and those
-	// whose node is not known.
+	// Direct are the endpoints without a tunnel: those that are reached directly, and
+	// those whose node is unknown.
 	Direct     []Endpoint         `json:"direct,omitempty"`
 	Tunnels    Counts             `json:"tunnels,omitzero"`
 	Endpoints  Counts             `json:"endpoints,omitzero"`
@@ -250,7 +251,7 @@ type Pod struct {
 	Restarts int32  `json:"restarts,omitempty"`
 }
 
-// ClientNode is a node of the tenant, the tunnels that lead to it and the endpoints there.
+// ClientNode is a client node, with the tunnels that lead to it and its endpoints.
 type ClientNode struct {
 	Address   string     `json:"address"`
 	State     State      `json:"state"`
@@ -306,7 +307,7 @@ type GatewayNode struct {
 	State     State       `json:"state"`
 	Heartbeat metav1.Time `json:"heartbeat,omitempty,omitzero"`
 	Tunnels   Counts      `json:"tunnels,omitzero"`
-	// Proxies is the number of proxy pods there that the reader may see.
+	// Proxies is the number of proxy pods on the node that the reader may see.
 	Proxies    int                `json:"proxies"`
 	Routes     int32              `json:"routes,omitempty"`
 	Layer2     int32              `json:"layer2,omitempty"`

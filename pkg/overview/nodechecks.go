@@ -21,17 +21,18 @@ import (
 )
 
 const (
-	// NodeDaemonSet is the name that the manifests give to the node program's DaemonSet.
+	// NodeDaemonSet is the name of the node program's DaemonSet in the manifests.
 	NodeDaemonSet = "epic-node"
 
-	// mostNodes is how many nodes have a line each. Of more, only those that need a
-	// look have.
+	// mostNodes is the maximum number of nodes that have a line each. If there are more,
+	// only those with a problem do.
 	mostNodes = 20
-	// shownDown is how many tunnels that are down are named.
+	// shownDown is the maximum number of down tunnels that are named.
 	shownDown = 5
 )
 
-// checkGatewayNodes judges the node program's DaemonSet and what each gateway node reports.
+// checkGatewayNodes checks the node program's DaemonSet and the report of each gateway
+// node.
 func (i *Installation) checkGatewayNodes(c *checks) {
 	if i.GatewayNodes == nil {
 		return
@@ -59,7 +60,7 @@ func (i *Installation) checkGatewayNodes(c *checks) {
 	}
 }
 
-// checkNodeProgram judges how many nodes of the gateway cluster run the node program.
+// checkNodeProgram checks how many nodes of the gateway cluster run the node program.
 func (i *Installation) checkNodeProgram(c *checks, reports map[string]v1.EPICNodeStatus) {
 	const (
 		name = "nodes"
@@ -81,7 +82,7 @@ func (i *Installation) checkNodeProgram(c *checks, reports map[string]v1.EPICNod
 	}
 }
 
-// countNodes counts the nodes that report, where no DaemonSet runs the program.
+// countNodes counts the nodes that report, if no DaemonSet runs the program.
 func countNodes(c *checks, name string, reports map[string]v1.EPICNodeStatus) {
 	switch n := len(reports); {
 	case reports == nil:
@@ -93,8 +94,8 @@ func countNodes(c *checks, name string, reports map[string]v1.EPICNodeStatus) {
 	}
 }
 
-// checkHeartbeat reports whether one node is well, and shows it if it is not or if all
-// nodes are shown.
+// checkHeartbeat reports whether a node is healthy, and adds a line if it is not or if
+// all nodes are shown.
 func (i *Installation) checkHeartbeat(c *checks, address string, node v1.EPICNodeStatus, object *v1.GatewayNode, show bool) bool {
 	check := "node " + address
 	name := cmp.Or(node.Name, "without a name")
@@ -116,17 +117,17 @@ func (i *Installation) checkHeartbeat(c *checks, address string, node v1.EPICNod
 	return false
 }
 
-// The reasons why a gateway node is not well, besides that of its condition Ready.
+// Reasons why a gateway node is not healthy, in addition to that of its condition Ready.
 const (
 	reasonNeverReported = "NeverReported"
 	reasonSilent        = "NodesSilent"
 	reasonTunnelsDown   = "SomeTunnelsDown"
 )
 
-// health is why a gateway node is not well; the reason is empty if it is.
+// health is why a gateway node is not healthy; the reason is empty if it is.
 type health struct{ reason, message, fix string }
 
-// judgeNode judges what a node reports.
+// judgeNode evaluates the report of a node.
 func judgeNode(now time.Time, node *v1.EPICNodeStatus) health {
 	since := now.Sub(node.HeartbeatTime.Time)
 	switch c := meta.FindStatusCondition(node.Conditions, readyCondition); {
@@ -144,7 +145,7 @@ func judgeNode(now time.Time, node *v1.EPICNodeStatus) health {
 	return health{}
 }
 
-// downTunnels names the first tunnels of a node that are down, and gives the reason.
+// downTunnels returns the first down tunnels of a node, with the reason.
 func downTunnels(node *v1.GatewayNode, now time.Time) string {
 	if node == nil || len(node.Status.DownTunnels) == 0 {
 		return ""
@@ -159,7 +160,7 @@ func downTunnels(node *v1.GatewayNode, now time.Time) string {
 	return "; down: " + strings.Join(named, ", ")
 }
 
-// silence says for how long the far end of a tunnel has not answered.
+// silence returns for how long the far end of a tunnel has not responded.
 func silence(t *v1.DownTunnel, now time.Time) string {
 	if t.LastAnswer.IsZero() {
 		return "it has not answered since the gateway node started"
@@ -167,7 +168,7 @@ func silence(t *v1.DownTunnel, now time.Time) string {
 	return "no PING for " + duration.HumanDuration(max(0, now.Sub(t.LastAnswer.Time)))
 }
 
-// byAddress is the order of numbers, IPv4 before IPv6, and what is no address first.
+// byAddress orders addresses numerically, IPv4 before IPv6, and invalid ones first.
 func byAddress(a, b string) int {
 	x, _ := netip.ParseAddr(a)
 	y, _ := netip.ParseAddr(b)

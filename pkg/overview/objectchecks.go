@@ -15,10 +15,10 @@ import (
 	v1 "github.com/acnodal/epic/pkg/apis/epic/v1"
 )
 
-// readyCondition is the condition of every kind that sums up the others.
+// readyCondition is the condition of every kind that summarizes the others.
 const readyCondition = "Ready"
 
-// checkConfiguration judges the one configuration object.
+// checkConfiguration checks the configuration object.
 func (i *Installation) checkConfiguration(c *checks) {
 	const name = "configuration"
 	s := i.Configuration
@@ -38,8 +38,8 @@ func (i *Installation) checkConfiguration(c *checks) {
 		c.warn(name, "", "EPIC %s/%s is being deleted%s", epic.ConfigNamespace, epic.ConfigName, held)
 	default:
 		if has := meta.FindStatusCondition(object.Status.Conditions, readyCondition); has != nil && has.Status != metav1.ConditionTrue {
-			// The API works all the same: an installation without gateway nodes is one to
-			// continue with.
+			// The API still works: other checks of an installation without gateway nodes
+			// are meaningful.
 			c.warn(name, "kubectl describe -n epic epics.epic.acnodal.io epic", "EPIC %s/%s is not Ready: %s: %s", epic.ConfigNamespace, epic.ConfigName, has.Reason, has.Message)
 			return
 		}
@@ -48,7 +48,7 @@ func (i *Installation) checkConfiguration(c *checks) {
 	}
 }
 
-// checkAddresses judges how full each pool is.
+// checkAddresses checks how full each pool is.
 func (i *Installation) checkAddresses(c *checks) {
 	const name = "addresses"
 	a := i.Addresses
@@ -94,10 +94,10 @@ func checkPool(c *checks, name string, p *v1.AddressPool, used []netip.Addr) {
 	}
 }
 
-// full is the percentage of a pool that has no address left.
+// full is the percentage in use of a pool without free addresses.
 const full = 100
 
-// checkClaims judges the audit.
+// checkClaims checks the result of the audit.
 func (i *Installation) checkClaims(c *checks) {
 	const name = "claims"
 	switch a := i.Claims; {

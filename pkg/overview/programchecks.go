@@ -13,11 +13,11 @@ import (
 	v1 "github.com/acnodal/epic/pkg/apis/epic/v1"
 )
 
-// withoutController describes what to expect where no controller runs.
+// withoutController describes the effects if no controller runs.
 const withoutController = "nothing sets conditions, so READY stays \"-\", and no tunnel is created"
 
-// checkController judges the lease that the leading controller renews, or, where there
-// are no leases, what a controller sets.
+// checkController checks the lease that the leading controller renews or, without leases,
+// what a controller sets.
 func (i *Installation) checkController(c *checks) {
 	const (
 		name = "controller"
@@ -47,8 +47,8 @@ func (i *Installation) checkController(c *checks) {
 	c.ok(name, "%s leads", l.Holder)
 }
 
-// checkControllersWork judges the conditions of the configuration, which a controller
-// sets as soon as it runs.
+// checkControllersWork checks the conditions of the configuration, which a running
+// controller sets.
 func (i *Installation) checkControllersWork(c *checks, name string) {
 	object := i.epic()
 	if object == nil {
@@ -66,24 +66,24 @@ func (i *Installation) checkControllersWork(c *checks, name string) {
 	}
 }
 
-// Envoys is what the operator reports of all load balancers and gateway proxies.
+// Envoys is the operator's report on all load balancers and gateway proxies.
 type Envoys struct {
 	Objects  int   `json:"objects"`
 	Reported int   `json:"reported"`
 	Desired  int32 `json:"desired"`
 	Ready    int32 `json:"ready"`
-	// Behind are the first of the objects whose Envoys do not have the newest
-	// configuration, and MoreBehind is the number of the others.
+	// Behind lists the first objects whose Envoys do not have the newest configuration,
+	// and MoreBehind is the number of the others.
 	Behind     []string `json:"behind,omitempty"`
 	MoreBehind int      `json:"moreBehind,omitempty"`
 	Unread     *Unread  `json:"unread,omitempty"`
 }
 
-// programmedCondition is the operator's condition on whether Envoys have the newest
+// programmedCondition is the operator's condition for whether Envoys have the newest
 // configuration.
 const programmedCondition = "Programmed"
 
-// shownBehind is how many objects are named.
+// shownBehind is the maximum number of objects that are named.
 const shownBehind = 3
 
 // Add counts the Envoys of an object.
@@ -105,7 +105,7 @@ func (e *Envoys) Add(kind, namespace, name string, status *v1.ProxyStatus) {
 	}
 }
 
-// checkEnvoys describes how many Envoys are ready, and which objects they do not serve.
+// checkEnvoys reports how many Envoys are ready, and which objects they do not serve.
 func (i *Installation) checkEnvoys(c *checks) {
 	const name = "Envoys"
 	e := i.Envoys

@@ -22,7 +22,7 @@ import (
 	"github.com/acnodal/epic/pkg/tunnelstate"
 )
 
-// loadBalancer is the path of a load balancer.
+// loadBalancer returns the path of a load balancer.
 func (b *builder) loadBalancer(o *v1.LoadBalancer) *Proxy {
 	p := b.proxy("LoadBalancer", epic.ResourceLoadBalancers, o, &o.Status)
 	p.DisplayName, p.Group = o.Spec.DisplayName, cmp.Or(o.Labels[epic.OwningLBServiceGroupLabel], o.Spec.ServiceGroup)
@@ -42,7 +42,7 @@ func (b *builder) loadBalancer(o *v1.LoadBalancer) *Proxy {
 	return p
 }
 
-// gatewayProxy is the path of a gateway proxy.
+// gatewayProxy returns the path of a gateway proxy.
 func (b *builder) gatewayProxy(o *v1.GWProxy) *Proxy {
 	p := b.proxy("GWProxy", epic.ResourceGWProxies, o, &o.Status)
 	p.DisplayName, p.Group = o.Spec.DisplayName, o.Labels[epic.OwningLBServiceGroupLabel]
@@ -99,7 +99,7 @@ func (b *builder) gatewayProxy(o *v1.GWProxy) *Proxy {
 	return p
 }
 
-// proxy is what load balancers and gateway proxies have in common.
+// proxy returns the common part of load balancers and gateway proxies.
 func (b *builder) proxy(kind, resource string, o metav1.Object, s *v1.ProxyStatus) *Proxy {
 	p := &Proxy{Kind: kind, Namespace: o.GetNamespace(), Name: o.GetName(), Conditions: s.Conditions}
 	subject := "Load balancer "
@@ -140,7 +140,7 @@ func (p *Proxy) publish(addresses []string, ports []v1.ServicePort, names []v1.D
 	}
 }
 
-// pods adds the pods that the cluster has, and those whose interfaces nodes report.
+// pods adds the pods in the cluster, and those whose interfaces nodes report.
 func (b *builder) pods(p *Proxy, object placement.Object, s *v1.ProxyStatus) {
 	seen := map[string]bool{}
 	for _, pod := range b.podsOf[object] {
@@ -168,7 +168,7 @@ func (b *builder) pods(p *Proxy, object placement.Object, s *v1.ProxyStatus) {
 	slices.SortFunc(p.Pods, func(x, y Pod) int { return strings.Compare(x.Name, y.Name) })
 }
 
-// addPod adds a pod. What a silent gateway node reported may be out of date.
+// addPod adds a pod. The report of a stale gateway node may be outdated.
 func (b *builder) addPod(p *Proxy, pod Pod) {
 	if node := b.reported[pod.GatewayNode]; node != nil {
 		node.Proxies++
@@ -180,7 +180,7 @@ func (b *builder) addPod(p *Proxy, pod Pod) {
 	p.Pods = append(p.Pods, pod)
 }
 
-// podState sums up the status of a pod.
+// podState summarizes the status of a pod.
 func podState(pod *corev1.Pod) (state State, status string, restarts int32) {
 	for i := range pod.Status.ContainerStatuses {
 		c := &pod.Status.ContainerStatuses[i]
@@ -218,7 +218,7 @@ func podCondition(pod *corev1.Pod, of corev1.PodConditionType) *corev1.PodCondit
 	return nil
 }
 
-// clientNodes are the client nodes to which a proxy has tunnels, by address.
+// clientNodes returns the client nodes to which a proxy has tunnels, by address.
 func (b *builder) clientNodes(s *v1.ProxyStatus) map[string]*ClientNode {
 	nodes := map[string]*ClientNode{}
 	for address, t := range s.GUETunnelEndpoints {
@@ -236,7 +236,7 @@ func (b *builder) clientNodes(s *v1.ProxyStatus) map[string]*ClientNode {
 	return nodes
 }
 
-// tunnel is a tunnel in the state that its gateway node reports.
+// tunnel returns a tunnel with the state that its gateway node reports.
 func (b *builder) tunnel(gateway string, pair *v1.GUETunnelEndpoint) Tunnel {
 	t := Tunnel{ID: pair.TunnelID, GatewayNode: gateway, Port: pair.EPICPort.Port, State: Unknown, Status: "unknown"}
 	if node := b.reported[gateway]; node != nil {
@@ -257,8 +257,8 @@ func (b *builder) tunnel(gateway string, pair *v1.GUETunnelEndpoint) Tunnel {
 	return t
 }
 
-// tunnelsFromConditions returns the state of the tunnels of an object by its conditions,
-// for readers who may not see what gateway nodes report.
+// tunnelsFromConditions returns the state of the tunnels of an object from its
+// conditions, for readers who may not see the reports of gateway nodes.
 func (b *builder) tunnelsFromConditions(conditions []metav1.Condition) State {
 	c := meta.FindStatusCondition(conditions, "TunnelsUp")
 	switch {
@@ -272,7 +272,7 @@ func (b *builder) tunnelsFromConditions(conditions []metav1.Condition) State {
 	return Unknown
 }
 
-// endpoint puts an endpoint on its client node.
+// endpoint adds an endpoint to its client node.
 func (p *Proxy) endpoint(nodes map[string]*ClientNode, node string, tunnels bool, e Endpoint) {
 	p.Endpoints.count(e.State)
 	address := parseAddress(node)
@@ -313,8 +313,8 @@ func (p *Proxy) settle(nodes map[string]*ClientNode, more []Fault, tunnels State
 	p.State = stateOf(p.Conditions, p.Faults)
 }
 
-// nodeState is the state of a client node by its tunnels: one that answers some gateway
-// nodes only needs a look.
+// nodeState returns the state of a client node from its tunnels: a node that responds to
+// only some gateway nodes is a Warning.
 func nodeState(tunnels []Tunnel) State {
 	var c Counts
 	for i := range tunnels {
@@ -327,7 +327,7 @@ func byEndpoint(x, y Endpoint) int {
 	return cmp.Or(strings.Compare(x.Address, y.Address), strings.Compare(x.Object, y.Object))
 }
 
-// routeName names a route as its tenant knows it.
+// routeName returns the name by which its tenant knows a route.
 func routeName(o *v1.GWRoute) string {
 	if o.Spec.ClientRef.Name == "" {
 		return o.Name
@@ -338,7 +338,7 @@ func routeName(o *v1.GWRoute) string {
 	return o.Spec.ClientRef.Namespace + "/" + o.Spec.ClientRef.Name
 }
 
-// routeOf sums up a route.
+// routeOf summarizes a route.
 func routeOf(o *v1.GWRoute) Route {
 	r := Route{Name: routeName(o), Client: o.Spec.ClientRef.ClusterID}
 	add := func(hostnames []string) { r.Hostnames = hostnames }
@@ -369,7 +369,7 @@ func texts[T ~string](all []T) []string {
 	return out
 }
 
-// parseAddress returns the zero value for what is no address.
+// parseAddress parses an address, and returns the zero value for an invalid one.
 func parseAddress(s string) netip.Addr {
 	a, err := netip.ParseAddr(s)
 	if err != nil {

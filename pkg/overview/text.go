@@ -7,10 +7,10 @@ import (
 	"strconv"
 )
 
-// none stands where there is nothing to show.
+// none is shown for a missing value.
 const none = "-"
 
-// count is a number with its noun.
+// count returns a number with its noun.
 func count(n int, one, many string) string {
 	if n == 1 {
 		return "1 " + one
@@ -18,7 +18,7 @@ func count(n int, one, many string) string {
 	return fmt.Sprintf("%d %s", n, many)
 }
 
-// idOrNone is an ID that was assigned, or none.
+// idOrNone returns an assigned ID, or none.
 func idOrNone(id int32) string {
 	if id == 0 {
 		return none

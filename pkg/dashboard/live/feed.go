@@ -15,38 +15,38 @@ import (
 )
 
 const (
-	// contactEvery is how often the API is asked whether it is there.
+	// contactEvery is the interval at which the API's availability is checked.
 	contactEvery = 3 * time.Second
-	// surveyEvery is how often the programs are looked at, and auditEvery the claims,
-	// for which the server reads everything.
+	// surveyEvery is the interval at which the programs are checked, and auditEvery that
+	// for claims, for which the server reads everything.
 	surveyEvery = 30 * time.Second
 	auditEvery  = 10 * time.Minute
-	// refreshEvery is how often the model is built without a change, since nodes may
-	// have become silent.
+	// refreshEvery is the interval at which the model is built without a change, because
+	// nodes may have become stale.
 	refreshEvery = 15 * time.Second
-	// settle is how long changes are collected, and restFactor how many times the time
-	// that the last build took passes before the next, so a large installation does
-	// not keep a processor busy.
+	// settle is how long changes are batched. restFactor is the delay before the next
+	// build, as a multiple of the time of the last one, so a large installation does not
+	// keep a processor busy.
 	settle     = 300 * time.Millisecond
 	restFactor = 10
-	// forbiddenEvery is how often what was forbidden is tried again.
+	// forbiddenEvery is the interval at which forbidden requests are retried.
 	forbiddenEvery = time.Minute
-	// retryFrom and retryMost bound the time between tries to read what failed.
+	// retryFrom and retryMost limit the delay between retries of failed reads.
 	retryFrom = 500 * time.Millisecond
 	retryMost = 5 * time.Second
 )
 
-// Options are what a Feed reads with.
+// Options configures a Feed.
 type Options struct {
 	Epic versioned.Interface
-	// Kube is nil where the server has no Kubernetes around it.
+	// Kube is nil if the server is not part of a Kubernetes cluster.
 	Kube kubernetes.Interface
-	// Namespaces are those of the accounts to show; none stands for all.
+	// Namespaces are the namespaces of the accounts to show; empty means all.
 	Namespaces []string
-	// Contact asks whether the API is there.
+	// Contact checks whether the API is available.
 	Contact func(ctx context.Context) error
-	// Survey reads the programs of the installation, and Audit the claims; nil where
-	// the reader is a tenant.
+	// Survey reads the state of the programs, and Audit the claims; nil if the reader is
+	// a tenant.
 	Survey func(ctx context.Context) *overview.Installation
 	Audit  func(ctx context.Context) *overview.Claims
 	// Explain returns why a request failed, by its verb, resource and namespace.
@@ -57,19 +57,19 @@ type Options struct {
 type Feed struct {
 	options Options
 	kinds   []*watched
-	// dirty wakes the builder, and back those who wait to try again.
+	// dirty wakes the builder, and back is closed to wake those that wait to retry.
 	dirty chan struct{}
 
 	mu      sync.Mutex
 	now     *Snapshot
 	changed chan struct{}
 	back    chan struct{}
-	// programs and claims are what was surveyed last.
+	// programs and claims are the results of the last survey.
 	programs *overview.Installation
 	claims   *overview.Claims
 }
 
-// New returns a Feed that knows nothing yet.
+// New returns a Feed without data.
 func New(o Options) *Feed {
 	f := &Feed{
 		options: o, dirty: make(chan struct{}, 1), changed: make(chan struct{}), back: make(chan struct{}),
@@ -93,7 +93,7 @@ func (f *Feed) Run(ctx context.Context) {
 	group.Wait()
 }
 
-// wake has the model built.
+// wake schedules a build of the model.
 func (f *Feed) wake() {
 	select {
 	case f.dirty <- struct{}{}:
@@ -101,8 +101,8 @@ func (f *Feed) wake() {
 	}
 }
 
-// build builds the model when something has changed, but not more often than the
-// installation's size allows.
+// build builds the model when something has changed, at a rate that depends on the
+// installation's size.
 func (f *Feed) build(ctx context.Context) {
 	for {
 		refresh := time.NewTimer(refreshEvery)
@@ -126,7 +126,7 @@ func (f *Feed) build(ctx context.Context) {
 	}
 }
 
-// contact asks the API whether it is there, and tells everybody when it is back.
+// contact checks whether the API is available, and notifies waiters when it is back.
 func (f *Feed) contact(ctx context.Context) {
 	for {
 		tryCtx, cancel := context.WithTimeout(ctx, contactEvery)
@@ -142,12 +142,12 @@ func (f *Feed) contact(ctx context.Context) {
 	}
 }
 
-// answered takes in whether the API has answered.
+// answered records whether the API has responded.
 func (f *Feed) answered(err error, at time.Time) {
 	now, _ := f.Now()
 	switch {
 	case err == nil && now.Connected:
-		// No page changes by this.
+		// This does not change any page.
 		f.mu.Lock()
 		next := *f.now
 		next.LastAnswer = at
@@ -172,7 +172,7 @@ func (f *Feed) isBack() <-chan struct{} {
 	return f.back
 }
 
-// survey looks at the programs from time to time, while the API is there.
+// survey surveys the programs periodically, while the API is available.
 func (f *Feed) survey(ctx context.Context) {
 	var audited time.Time
 	for {
@@ -202,7 +202,7 @@ func (f *Feed) survey(ctx context.Context) {
 	}
 }
 
-// pause waits, and reports whether ctx has not ended.
+// pause waits, and returns false if ctx has ended.
 func pause(ctx context.Context, d time.Duration) bool {
 	timer := time.NewTimer(d)
 	defer timer.Stop()

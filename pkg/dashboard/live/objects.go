@@ -17,11 +17,11 @@ import (
 
 const resourcePods = "pods"
 
-// group is a resource of EPIC's API in the words of a role's rule.
+// group returns a resource of EPIC's API in the terms of a role's rule.
 func group(resource string) string { return resource + "." + v1.GroupName }
 
-// watch returns all kinds that are kept: those of accounts in each namespace, or in all
-// at once, and the platform team's.
+// watch returns all watched kinds: those of accounts in each namespace, or in all, and
+// the platform team's.
 func (f *Feed) watch() []*watched {
 	c := f.options.Epic.EpicV1()
 	var all []*watched
@@ -35,8 +35,8 @@ func (f *Feed) watch() []*watched {
 	} else {
 		all = append(all, watchKind(f, group(epic.ResourceLBServiceGroups), epic.ConfigNamespace, "", &v1.LBServiceGroup{}, f.options.Epic, c.LBServiceGroups(epic.ConfigNamespace)))
 	}
-	// A tenant usually may not read these; without them the states of single tunnels
-	// are not known.
+	// Tenants usually may not read these; without them, the states of single tunnels are
+	// unknown.
 	all = append(all, watchKind(f, group(epic.ResourceGatewayNodes), epic.ConfigNamespace, "", &v1.GatewayNode{}, f.options.Epic, c.GatewayNodes(epic.ConfigNamespace)))
 	for _, ns := range namespaces {
 		all = append(all,
@@ -55,7 +55,8 @@ func (f *Feed) watch() []*watched {
 	return all
 }
 
-// model builds the model from what is kept, and reports whether everything was read once.
+// model builds the model from the watched objects, and reports whether everything has
+// been read once.
 func (f *Feed) model() (*overview.Model, bool) {
 	o := &overview.Objects{
 		Now:              metav1.Now(),
@@ -93,7 +94,7 @@ func (f *Feed) model() (*overview.Model, bool) {
 	return overview.Build(o), loaded
 }
 
-// checks judges what was surveyed, together with what the kept objects say.
+// checks returns the checks of the last survey, combined with the watched objects.
 func (f *Feed) checks(o *overview.Objects, unread map[string]*overview.Unread, loaded bool) []overview.Check {
 	f.mu.Lock()
 	programs, claims := f.programs, f.claims

@@ -8,16 +8,16 @@ import (
 	"github.com/acnodal/epic/pkg/overview"
 )
 
-// Snapshot is what is known at one time. Nobody changes it.
+// Snapshot is the state at one time. It is immutable.
 type Snapshot struct {
 	// Model is never nil.
 	Model *overview.Model
-	// Sequence grows with each snapshot.
+	// Sequence increases with each snapshot.
 	Sequence uint64
-	// Loaded is whether everything was read once that can be read.
+	// Loaded indicates that everything readable has been read once.
 	Loaded bool
-	// Connected is whether the API answers; Error is why it does not, and LastAnswer
-	// when it did last.
+	// Connected indicates that the API responds; Error is why it does not, and LastAnswer
+	// when it last did.
 	Connected  bool
 	Error      string
 	LastAnswer time.Time
@@ -42,5 +42,5 @@ func (f *Feed) Now() (*Snapshot, <-chan struct{}) {
 	return f.now, f.changed
 }
 
-// Touch wakes the readers when something other than the model is new, such as rates.
+// Touch wakes the readers when something other than the model has changed, such as rates.
 func (f *Feed) Touch() { f.publish(func(*Snapshot) {}) }

@@ -18,7 +18,7 @@ import (
 	"github.com/acnodal/epic/pkg/overview"
 )
 
-// watched is a kind in a namespace, or in all, that is kept up to date.
+// watched is a kind that is watched in a namespace, or in all.
 type watched struct {
 	feed                *Feed
 	resource, namespace string
@@ -26,7 +26,8 @@ type watched struct {
 	store               cache.Store
 
 	mu sync.Mutex
-	// read is whether the objects were read once, and unread why they can't be.
+	// read indicates that the objects have been read once, and unread is why they can't
+	// be.
 	read   bool
 	unread *overview.Unread
 }
@@ -37,7 +38,7 @@ type client[L runtime.Object] interface {
 	Watch(ctx context.Context, o metav1.ListOptions) (watch.Interface, error)
 }
 
-// watchKind returns what keeps a kind. The selector may be empty.
+// watchKind returns a watched kind. The selector may be empty.
 func watchKind[L runtime.Object](f *Feed, resource, namespace, selector string, example runtime.Object, of any, c client[L]) *watched {
 	w := &watched{feed: f, resource: resource, namespace: namespace, store: cache.NewStore(cache.MetaNamespaceKeyFunc)}
 	lw := &cache.ListWatch{
@@ -61,8 +62,8 @@ func watchKind[L runtime.Object](f *Feed, resource, namespace, selector string, 
 	return w
 }
 
-// run keeps the kind until ctx ends. A forbidden request is repeated from time to time,
-// and a failed one soon, or as soon as the API is back.
+// run watches the kind until ctx ends. It repeats a forbidden request periodically, and a
+// failed one soon, or as soon as the API is back.
 func (w *watched) run(ctx context.Context) {
 	delay := retryFrom
 	for ctx.Err() == nil {
@@ -93,8 +94,8 @@ func (w *watched) run(ctx context.Context) {
 	}
 }
 
-// failed notes why the kind can't be read. What is there stays, unless the reader lost
-// the right to see it.
+// failed records why the kind can't be read. Existing objects are kept, unless the reader
+// lost the permission to see them.
 func (w *watched) failed(u *overview.Unread, forbidden bool) {
 	if forbidden {
 		_ = w.store.Replace(nil, "")
@@ -105,15 +106,16 @@ func (w *watched) failed(u *overview.Unread, forbidden bool) {
 	w.feed.wake()
 }
 
-// state returns what could not be read, and whether everything was done once that can be.
+// state returns what could not be read, and whether everything possible has been done
+// once.
 func (w *watched) state() (unread *overview.Unread, done bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.unread, w.read || w.unread != nil
 }
 
-// notifying is a store that drops what nobody reads, and has the model built after each
-// change.
+// notifying is a store that drops unused fields, and schedules a build of the model after
+// each change.
 type notifying struct {
 	cache.Store
 	watched *watched
@@ -152,7 +154,7 @@ func slim(obj any) any {
 	return obj
 }
 
-// list returns the objects of some watched kinds.
+// list returns the objects of watched kinds.
 func list[T any](all []*watched, resource string) []T {
 	var out []T
 	for _, w := range all {

@@ -18,14 +18,15 @@ import (
 )
 
 const (
-	// fresh is how long an answer is used, and mostQueries how many are kept.
+	// fresh is how long a result is used, and mostQueries the maximum number of cached
+	// results.
 	fresh       = 15 * time.Second
 	mostQueries = 128
-	// atOnce is how many queries may run.
+	// atOnce is the maximum number of concurrent queries.
 	atOnce = 4
 )
 
-// Reader answers from what it has read, and reads what it is asked for.
+// Reader returns cached rates, and reads those that are requested.
 type Reader struct {
 	// ctx outlives the pages that cause queries.
 	ctx     context.Context
@@ -39,7 +40,7 @@ type Reader struct {
 	err     error
 }
 
-// answer is what a query yielded last.
+// answer is the last result of a query.
 type answer struct {
 	samples []sample
 	at      time.Time
@@ -52,8 +53,8 @@ type sample struct {
 	value  float64
 }
 
-// New returns a Reader that calls touch when it has read something new. The client may be
-// nil where there is no Kubernetes.
+// New returns a Reader that calls touch when it has read something new. kube may be nil
+// without Kubernetes.
 func New(ctx context.Context, s *Source, kube kubernetes.Interface, touch func()) (*Reader, error) {
 	ask, err := s.asker(kube)
 	if err != nil {
@@ -62,7 +63,7 @@ func New(ctx context.Context, s *Source, kube kubernetes.Interface, touch func()
 	return &Reader{ctx: ctx, source: s, ask: ask, touch: touch, running: make(chan struct{}, atOnce), answers: map[string]*answer{}}, nil
 }
 
-// Note reports where rates come from, or why there are none.
+// Note returns the source of rates, or why there are none.
 func (r *Reader) Note() string {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -89,7 +90,7 @@ func (r *Reader) Namespace(namespace string) map[string]Pod {
 	return out
 }
 
-// Tunnels returns what is known of some tunnels, by ID.
+// Tunnels returns the known rates of tunnels, by ID.
 func (r *Reader) Tunnels(ids []int32) map[int32]Tunnel {
 	out := map[int32]Tunnel{}
 	if len(ids) == 0 {
@@ -118,7 +119,7 @@ func (r *Reader) Tunnels(ids []int32) map[int32]Tunnel {
 	return out
 }
 
-// read returns what a query yielded last, and asks again if that is old.
+// read returns the last result of a query, and repeats the query if that is old.
 func (r *Reader) read(query string) []sample {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -137,7 +138,7 @@ func (r *Reader) read(query string) []sample {
 	return a.samples
 }
 
-// forget drops answers that are old, or all.
+// forget drops old results, or all.
 func (r *Reader) forget() {
 	for query, a := range r.answers {
 		if time.Since(a.at) > fresh {
@@ -149,7 +150,7 @@ func (r *Reader) forget() {
 	}
 }
 
-// query asks and notes the answer.
+// query runs a query and records the result.
 func (r *Reader) query(query string, a *answer) {
 	select {
 	case r.running <- struct{}{}:
@@ -175,7 +176,7 @@ func (r *Reader) query(query string, a *answer) {
 	}
 }
 
-// parse reads the answer of a Prometheus to an instant query.
+// parse parses the response of a Prometheus to an instant query.
 func parse(body []byte, err error) ([]sample, error) {
 	if err != nil {
 		return nil, err

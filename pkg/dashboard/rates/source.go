@@ -21,23 +21,23 @@ import (
 )
 
 const (
-	// queryTimeout bounds a query.
+	// queryTimeout limits the time for a query.
 	queryTimeout = 10 * time.Second
-	// mostBytes bounds an answer.
+	// mostBytes limits the size of a response.
 	mostBytes = 16 << 20
 )
 
-// Source is where a Prometheus is.
+// Source identifies a Prometheus.
 type Source struct {
-	// Namespace, Service and Port are of a Service in the cluster.
+	// Namespace, Service and Port identify a Service in the cluster.
 	Namespace, Service string
 	Port               int
-	// URL is of a Prometheus on this machine.
+	// URL is the address of a Prometheus on this machine.
 	URL string
 }
 
-// ParseSource reads NAMESPACE/SERVICE:PORT or an http URL of this machine, and returns nil
-// for an empty text.
+// ParseSource parses NAMESPACE/SERVICE:PORT or an http URL of this machine, and returns
+// nil for an empty text.
 func ParseSource(text string) (*Source, error) {
 	if text == "" {
 		return nil, nil
@@ -47,7 +47,7 @@ func ParseSource(text string) (*Source, error) {
 		if err != nil || u.Scheme != "http" || u.User != nil || u.RawQuery != "" || u.Fragment != "" {
 			return nil, fmt.Errorf("--prometheus %q is not a URL such as http://127.0.0.1:9090", text)
 		}
-		// A name could lead elsewhere.
+		// A host name could resolve to another machine.
 		address, err := netip.ParseAddr(u.Hostname())
 		if err != nil || !address.IsLoopback() {
 			return nil, fmt.Errorf("--prometheus %q is not on this machine: use an address such as http://127.0.0.1:9090, or NAMESPACE/SERVICE:PORT to query it through the kube-apiserver", text)
@@ -63,7 +63,7 @@ func ParseSource(text string) (*Source, error) {
 	return &Source{Namespace: namespace, Service: service, Port: port}, nil
 }
 
-// String names the source for people.
+// String formats the source for people.
 func (s *Source) String() string {
 	if s.URL != "" {
 		return s.URL
@@ -74,7 +74,7 @@ func (s *Source) String() string {
 // ask sends a query.
 type ask func(ctx context.Context, query string) ([]byte, error)
 
-// asker returns how to ask a source.
+// asker returns a function that queries a source.
 func (s *Source) asker(kube kubernetes.Interface) (ask, error) {
 	if s.URL != "" {
 		return s.direct(), nil
@@ -92,7 +92,8 @@ func (s *Source) asker(kube kubernetes.Interface) (ask, error) {
 	}, nil
 }
 
-// direct asks without a proxy, and follows no redirect to another machine.
+// direct returns a function that queries without a proxy, and follows no redirect to
+// another machine.
 func (s *Source) direct() ask {
 	client := &http.Client{
 		Transport:     &http.Transport{DialContext: (&net.Dialer{Timeout: queryTimeout}).DialContext},

@@ -8,28 +8,28 @@ import (
 	"slices"
 )
 
-// Frame is what arrives by an interface.
+// Frame is a received frame.
 type Frame struct {
 	// Type is the Ethernet type.
 	Type uint16
-	// Ours indicates that the frame has the interface's own hardware address; Broadcast and
-	// Multicast are others'.
+	// Ours indicates that the frame has the interface's own hardware address; Broadcast
+	// and Multicast indicate frames for several hosts.
 	Ours, Broadcast, Multicast bool
 	// Packet begins with the IP header.
 	Packet []byte
 }
 
-// The Ethernet types.
+// Ethernet types.
 const (
 	TypeIPv4 = 0x0800
 	TypeARP  = 0x0806
 	TypeIPv6 = 0x86dd
 )
 
-// gueLength is what a tunnel without cookies adds to a UDP header.
+// gueLength is the number of bytes that a tunnel without cookies adds to a UDP header.
 const gueLength = 8
 
-// The first words of GUE headers.
+// First words of GUE headers.
 const (
 	wordIPv4    = 0x01048000
 	wordIPv6    = 0x01298000
@@ -38,7 +38,7 @@ const (
 	wordCookie6 = 0x03299000
 )
 
-// Decap describes what happens to a frame from the underlay.
+// Decap returns the fate of a frame from the underlay.
 func (w *World) Decap(f Frame) Fate {
 	var source, destination netip.Addr
 	b := f.Packet
@@ -83,7 +83,7 @@ func (w *World) Decap(f Frame) Fate {
 	return w.refuse(destination, refused)
 }
 
-// refuse drops what came to an address at which tunnels end. Others' packets pass.
+// refuse drops a packet to an address at which tunnels end. Other packets pass.
 func (w *World) refuse(destination netip.Addr, reason string) Fate {
 	if !w.own(destination) {
 		return Fate{}
@@ -91,8 +91,8 @@ func (w *World) refuse(destination netip.Addr, reason string) Fate {
 	return dropped(reason)
 }
 
-// decapUDP continues with a datagram to the tunnels' port, and all that follows it in the
-// frame.
+// decapUDP handles a datagram to the tunnels' port, with everything that follows it in
+// the frame.
 func (w *World) decapUDP(f Frame, b []byte, source netip.AddrPort, destination netip.Addr, tos byte) Fate {
 	if len(b) < 8+gueLength {
 		return w.refuse(destination, "bad-header")
@@ -147,9 +147,9 @@ func (w *World) decapUDP(f Frame, b []byte, source netip.AddrPort, destination n
 	return w.decapInner(id, &t, b[8+length:], datagram-8-length, v6, cookie, tos)
 }
 
-// decapInner continues with an inner packet, whose datagram has room for so many bytes.
+// decapInner handles an inner packet; room is the size of its datagram.
 func (w *World) decapInner(id uint32, t *Tunnel, b []byte, room int, v6, cookie bool, outerTOS byte) Fate {
-	// Replies come to a gateway, requests come from the proxy.
+	// Replies arrive at a gateway; requests come from the proxy.
 	p, reason := read(b, v6, !w.Gateway)
 	if reason != "" {
 		return dropped(reason)
@@ -191,7 +191,7 @@ func headerLength(v6 bool) int {
 	return 20
 }
 
-// combine is figure 4 of RFC 6040, with the outer DSCP.
+// combine implements figure 4 of RFC 6040, with the outer DSCP.
 func combine(outer, inner byte) (byte, bool) {
 	const notECT, ect1, ect0, ce = 0, 1, 2, 3
 	ecn := inner & 3
@@ -206,7 +206,7 @@ func combine(outer, inner byte) (byte, bool) {
 	return outer&^3 | ecn, true
 }
 
-// setTOS changes the traffic class, and the header's checksum by as much.
+// setTOS changes the traffic class, and adjusts the header's checksum.
 func setTOS(b []byte, v6 bool, tos byte) {
 	if v6 {
 		b[0], b[1] = b[0]&0xf0|tos>>4, b[1]&0x0f|tos<<4
@@ -218,7 +218,7 @@ func setTOS(b []byte, v6 bool, tos byte) {
 	}
 }
 
-// change updates a checksum for a word that changes (RFC 1624).
+// change updates a checksum for a changed word (RFC 1624).
 func change(checksum []byte, from, to uint16) {
 	sum := uint32(^binary.BigEndian.Uint16(checksum)) + uint32(^from) + uint32(to)
 	for sum>>16 != 0 {
@@ -255,7 +255,7 @@ func clamp(b []byte, tcp, most int) {
 		}
 		binary.BigEndian.PutUint16(b[at+2:], to)
 		if (at-tcp)%2 == 1 {
-			// The option lies across two words of the checksum.
+			// The option is misaligned with the words of the checksum.
 			from, to = from<<8|from>>8, to<<8|to>>8
 		}
 		change(b[tcp+16:], from, to)

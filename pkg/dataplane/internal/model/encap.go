@@ -7,7 +7,7 @@ import (
 	"net/netip"
 )
 
-// Encap describes what happens to a frame that a proxy sends, on a gateway node, or that leaves
+// Encap returns the fate of a frame that a proxy sends, on a gateway node, or that leaves
 // a client node.
 func (w *World) Encap(f Frame) Fate {
 	if w.Gateway {
@@ -75,7 +75,7 @@ func (w *World) fromProxy(f Frame) Fate {
 	return w.send(id, &p, f.Packet)
 }
 
-// outside returns why a proxy may not send a packet outside tunnels; nothing if it may.
+// outside returns why a proxy may not send a packet outside tunnels, or "" if it may.
 func (w *World) outside(p *inner) string {
 	if p.match == byPort || p.match == byQuote && p.port.Protocol != 0 {
 		if w.Directs[p.at()] {
@@ -99,7 +99,7 @@ func (w *World) outside(p *inner) string {
 	case byQuote:
 		port = &Port{p.port.Protocol, p.proxyPort}
 		if p.port.Protocol == 0 {
-			// About a ping, which comes to no port.
+			// It is about a ping, which has no port.
 			return "not-an-answer"
 		}
 	case byFirst:
@@ -136,8 +136,8 @@ func (w *World) rememberOutside(p *inner) {
 	}
 }
 
-// publishes reports whether an address is the proxy's, and has a published port if one is
-// given.
+// publishes reports whether the proxy has an address and, if a port is given, publishes
+// that port.
 func (w *World) publishes(a netip.Addr, port *Port) bool {
 	if a != w.Proxy[a.Is6()] {
 		return false
@@ -145,7 +145,7 @@ func (w *World) publishes(a netip.Addr, port *Port) bool {
 	return port == nil || w.Openings[*port]
 }
 
-// neighborly reports whether an ICMPv6 message is one that a proxy and its node need.
+// neighborly reports whether an ICMPv6 message is needed between a proxy and its node.
 func (w *World) neighborly(p *inner) bool {
 	discovery := p.icmp >= 133 && p.icmp <= 136
 	if !discovery && (p.icmp < 130 || p.icmp > 132) && p.icmp != 143 {
@@ -153,12 +153,12 @@ func (w *World) neighborly(p *inner) bool {
 	}
 	a := p.destination.As16()
 	beside := a[0] == 0xfe && a[1]&0xc0 == 0x80 || a[0] == 0xff && a[1]&15 <= 2
-	// From some senders no router forwards anything, either.
+	// Routers do not forward packets from some sources either.
 	from := p.source
 	return beside || discovery && (w.Own(p.destination) || from.IsLinkLocalUnicast() || from.IsMulticast() || from.IsLoopback())
 }
 
-// fromNode is what leaves a client node.
+// fromNode handles a packet that leaves a client node.
 func (w *World) fromNode(b []byte, v6 bool) Fate {
 	p, reason := read(b, v6, false)
 	if reason != "" {
@@ -205,7 +205,7 @@ func (w *World) fromNode(b []byte, v6 bool) Fate {
 	return w.send(id, &p, b)
 }
 
-// nodesOwn passes what no endpoint sends to the proxy from its port.
+// nodesOwn passes packets that no endpoint sends to the proxy from its port.
 func (w *World) nodesOwn(p *inner) Fate {
 	if p.first {
 		if _, ok := w.tunnelTo(Endpoint{Address: p.endpoint}); ok {
@@ -215,7 +215,7 @@ func (w *World) nodesOwn(p *inner) Fate {
 	return Fate{}
 }
 
-// send puts a packet into a tunnel.
+// send sends a packet into a tunnel.
 func (w *World) send(id uint32, p *inner, b []byte) Fate {
 	t, ok := w.Tunnels[id]
 	if !ok {
@@ -234,7 +234,7 @@ func (w *World) send(id uint32, p *inner, b []byte) Fate {
 	outer6 := t.Local.Addr().Is6()
 	overhead := headerLength(outer6) + 8 + gueLength + t.extra()
 	mtu := min(t.MTU-t.extra(), hop-overhead)
-	// What follows the packet in its frame belongs to nobody.
+	// Bytes after the packet in its frame are ignored.
 	b = append([]byte(nil), b[:p.total]...)
 	if p.protocol == protoTCP && p.flags&2 != 0 {
 		clamp(b, p.transport, mtu-headerLength(p.v6)-20)
@@ -253,7 +253,7 @@ func (w *World) send(id uint32, p *inner, b []byte) Fate {
 	return Fate{Kind: Parted, Out: wrap(&t, id, p, parts[len(parts)-1])}
 }
 
-// wrap puts the outer headers before a packet.
+// wrap adds the outer headers to a packet.
 func wrap(t *Tunnel, id uint32, p *inner, b []byte) []byte {
 	word := uint32(wordIPv4)
 	switch {
@@ -277,7 +277,7 @@ func wrap(t *Tunnel, id uint32, p *inner, b []byte) []byte {
 	return header(t.Local.Addr(), t.Remote.Addr(), protoUDP, p.tos, 0x4000, datagram)
 }
 
-// header puts an IP header before a payload.
+// header adds an IP header to a payload.
 func header(source, destination netip.Addr, protocol, tos byte, flags uint16, payload []byte) []byte {
 	var h []byte
 	if source.Is6() {
@@ -299,7 +299,7 @@ func header(source, destination netip.Addr, protocol, tos byte, flags uint16, pa
 	return append(h, payload...)
 }
 
-// sum adds up words with carry.
+// sum adds words with carry.
 func sum(parts ...[]byte) uint16 {
 	var s uint32
 	for _, b := range parts {

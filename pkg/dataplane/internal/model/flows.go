@@ -4,22 +4,22 @@ package model
 
 import "net/netip"
 
-// flowKey is what the packets of a flow have in common.
+// flowKey identifies the packets of a flow.
 type flowKey struct {
 	endpoint, proxy netip.Addr
 	protocol        byte
 	port, proxyPort uint16
 }
 
-// flow is a flow to an endpoint to which several tunnels lead. As much time as flows have
-// passes in no test.
+// flow is a flow to an endpoint to which several tunnels lead. Tests are too short for
+// flows to expire.
 type flow struct {
 	tunnel uint32
 	// sent and answered are the TCP flags of both sides.
 	sent, answered byte
 }
 
-// The TCP flags.
+// TCP flags.
 const (
 	flagFIN = 0x01
 	flagSYN = 0x02
@@ -27,7 +27,7 @@ const (
 	flagACK = 0x10
 )
 
-// flow is that of a packet, or of the packet that an error quotes.
+// flow returns the key of the flow of a packet, or of the packet quoted in an error.
 func (p *inner) flow() flowKey {
 	if p.match == byPort || p.match == byQuote && p.port.Protocol != 0 {
 		return flowKey{p.endpoint, p.proxy, p.port.Protocol, p.port.Port, p.proxyPort}
@@ -45,8 +45,8 @@ func (f *flow) over() bool {
 	return (f.sent|f.answered)&flagRST != 0 || f.sent&f.answered&flagFIN != 0
 }
 
-// claim notes on a client node by which of several tunnels a flow comes. It returns false if
-// the flow is another tunnel's.
+// claim records, on a client node, which of several tunnels a flow uses. It returns false
+// if the flow uses another tunnel.
 func (w *World) claim(id uint32, p *inner) bool {
 	if w.Gateway || len(w.tunnelsTo(p.at())) < 2 || p.match == byFirst || p.match == byQuote {
 		return true
@@ -72,7 +72,7 @@ func (w *World) claim(id uint32, p *inner) bool {
 	return true
 }
 
-// tunnelOfFlow returns the tunnel by which a flow came, if that is known.
+// tunnelOfFlow returns the tunnel of a flow, if it is known.
 func (w *World) tunnelOfFlow(p *inner, otherwise uint32) uint32 {
 	f, ok := w.flows[p.flow()]
 	if !ok {

@@ -7,7 +7,7 @@ import (
 	"net/netip"
 )
 
-// The protocols.
+// IP protocols.
 const (
 	protoICMP   = 1
 	protoTCP    = 6
@@ -15,22 +15,22 @@ const (
 	protoICMPv6 = 58
 )
 
-// match is by what a packet is matched.
+// match is how a packet is matched.
 type match int
 
 const (
 	byPort    match = iota
-	byAddress       // ICMP and everything that has no ports
-	byQuote         // an ICMP error, by the packet that it quotes
-	unquoted        // an ICMP error that quotes no packet of its receiver
+	byAddress       // ICMP and other protocols without ports
+	byQuote         // an ICMP error, by the packet it quotes
+	unquoted        // an ICMP error that does not quote a packet of its receiver
 	byFirst         // a fragment, by the first one
 )
 
-// inner is a packet as a tunnel's end sees it.
+// inner is an inner packet.
 type inner struct {
 	v6                  bool
 	source, destination netip.Addr
-	// endpoint and proxy are the two ends of what it is matched by.
+	// endpoint and proxy are the two ends by which it is matched.
 	endpoint, proxy netip.Addr
 	port            Port // at the endpoint
 	proxyPort       uint16
@@ -39,9 +39,9 @@ type inner struct {
 	protocol        byte
 	icmp            int // the type; -1 for another protocol
 	tos             byte
-	total           int // the length that the header gives; zero for none
-	transport       int // where the transport's header begins
-	headers         int // where its payload begins
+	total           int // the length in the header; zero for none
+	transport       int // offset of the transport header
+	headers         int // offset of its payload
 	flags           byte
 	id              uint32
 	first           bool
@@ -54,7 +54,8 @@ const (
 	extensions = "extension-headers"
 )
 
-// read reads a packet of a family from the proxy or to it. It returns a reason to drop it.
+// read parses a packet of a family, from the proxy or to it. It returns a reason to drop
+// it, or "".
 func read(b []byte, v6, fromProxy bool) (p inner, reason string) {
 	p.v6, p.match, p.icmp = v6, byAddress, -1
 	if v6 {
@@ -131,7 +132,7 @@ func (p *inner) read6(b []byte) string {
 	}
 	p.source, p.destination = netip.AddrFrom16([16]byte(b[8:24])), netip.AddrFrom16([16]byte(b[24:40]))
 	if p.source.Is4In6() || p.destination.Is4In6() {
-		// Packets have no IPv4 addresses in this form.
+		// Packets must not contain IPv4 addresses in this form.
 		return malformed
 	}
 	if length := int(binary.BigEndian.Uint16(b[4:])); length != 0 {
@@ -188,8 +189,8 @@ func (p *inner) ports(rest []byte, fromProxy bool) {
 	p.port, p.proxyPort = Port{p.protocol, source}, destination
 }
 
-// quote matches an ICMP error by the packet that it quotes. Its receiver has to have sent
-// that; anyone on the way may send the error, except next to a proxy.
+// quote matches an ICMP error by the packet that it quotes, which its receiver must have
+// sent. Any host on the path may send the error, except between a proxy and its node.
 func (p *inner) quote(b []byte, fromProxy bool) string {
 	p.match = unquoted
 	var source, destination netip.Addr
@@ -218,7 +219,7 @@ func (p *inner) quote(b []byte, fromProxy bool) string {
 		return malformed
 	}
 	rest := b[at:]
-	// The quoted packet went the other way.
+	// The quoted packet was sent in the other direction.
 	endpoint, proxy := source, destination
 	if !fromProxy {
 		endpoint, proxy = destination, source
@@ -281,7 +282,7 @@ func echoReply(v6 bool) int {
 	return 0
 }
 
-// at is the endpoint by which a packet's service is found.
+// at returns the endpoint by which a packet's service is found.
 func (p *inner) at() Endpoint {
 	e := Endpoint{Address: p.endpoint}
 	if p.match == byPort || p.match == byQuote {
@@ -290,7 +291,7 @@ func (p *inner) at() Endpoint {
 	return e
 }
 
-// crosses reports whether a packet is of a kind that tunnels carry.
+// crosses reports whether tunnels carry packets of this kind.
 func (p *inner) crosses(fromProxy bool) bool {
 	switch p.match {
 	case byPort, byQuote:
@@ -308,7 +309,8 @@ func (p *inner) crosses(fromProxy bool) bool {
 	}
 }
 
-// whole reports whether the headers are within the packet, and the packet within its bytes.
+// whole reports whether the headers are within the packet, and the packet within its
+// bytes.
 func (p *inner) whole(length int) bool { return p.total >= p.headers && p.total <= length }
 
 func (p *inner) key() fragmentKey { return fragmentKey{p.endpoint, p.proxy, p.id, p.protocol} }

@@ -5,16 +5,17 @@ package model
 import "encoding/binary"
 
 const (
-	// ipv6Minimum is what every link of IPv6 carries.
+	// ipv6Minimum is the minimum MTU of IPv6.
 	ipv6Minimum = 1280
-	// quoted is how many bytes an error quotes.
+	// quoted is the number of bytes that an error quotes.
 	quoted = 512
-	// longest is the longest packet that is fragmented, and most the parts of one.
+	// longest is the size of the longest packet that is fragmented, and most its maximum
+	// number of fragments.
 	longest, most = 9216 - 14, 16
 )
 
-// tooBig answers a packet that may not be fragmented. Errors and fragments get no answer,
-// and neither does what is too short to be quoted.
+// tooBig answers a packet that may not be fragmented. Errors, fragments, and packets that
+// are too short to be quoted get no answer.
 func (w *World) tooBig(p *inner, b []byte, mtu int) Fate {
 	if p.match == byQuote || p.match == byFirst || len(b) < quoted {
 		return dropped("too-big")
@@ -38,13 +39,14 @@ func (w *World) tooBig(p *inner, b []byte, mtu int) Fate {
 	return Fate{Kind: Answered, Drop: "too-big", Out: header(p.destination, p.source, protoICMP, 0xc0, 0, message)}
 }
 
-// refusable reports whether a packet is the start of a TCP connection that may be refused by a
-// segment in the name of its destination: it has neither IP options nor extension headers.
+// refusable reports whether a packet is the start of a TCP connection that can be refused
+// by a segment on behalf of its destination: it has neither IP options nor extension
+// headers.
 func (p *inner) refusable() bool {
 	return p.opens() && p.flags&flagRST == 0 && !p.first && p.transport == headerLength(p.v6)
 }
 
-// turnAway drops what a proxy sends. The start of a TCP connection is refused.
+// turnAway drops a packet of a proxy. The start of a TCP connection is refused.
 func (w *World) turnAway(p *inner, b []byte, reason string) Fate {
 	at := headerLength(p.v6)
 	if !w.Gateway || !p.refusable() {
@@ -60,8 +62,9 @@ func (w *World) turnAway(p *inner, b []byte, reason string) Fate {
 	return Fate{Kind: Answered, Drop: reason, Out: header(p.destination, p.source, protoTCP, 0, 0x4000, segment)}
 }
 
-// turnBack drops what comes by a tunnel. The start of a TCP connection without data is refused
-// by the same tunnel, with a segment as long as it: its options stay.
+// turnBack drops a packet from a tunnel. The start of a TCP connection without data is
+// refused through the same tunnel, with a segment of the same length that keeps its
+// options.
 func turnBack(t *Tunnel, id uint32, p *inner, b []byte, cookie bool, reason string) Fate {
 	at := headerLength(p.v6)
 	if !p.refusable() || p.total != p.headers || p.total != len(b) || cookie != (t.Send != nil) {
@@ -92,8 +95,8 @@ func turnBack(t *Tunnel, id uint32, p *inner, b []byte, cookie bool, reason stri
 	return Fate{Kind: Answered, Drop: reason, Out: wrap(t, id, p, b)}
 }
 
-// fragment cuts a packet into parts that fit; nil if it may not be cut. The programs are
-// tested with buffers that are in one piece, so no IPv6 packet looks put together.
+// fragment splits a packet into fragments that fit, or returns nil if it must not be
+// fragmented. Tests use linear buffers, so no IPv6 packet appears reassembled.
 func fragment(p *inner, b []byte, mtu int) [][]byte {
 	if len(b) > longest {
 		return nil
@@ -130,8 +133,8 @@ func fragment(p *inner, b []byte, mtu int) [][]byte {
 	return parts
 }
 
-// fragment6 cuts an IPv6 packet, or a fragment of one, that no sender would make smaller.
-// The identification of a new fragment is random, and left zero here.
+// fragment6 splits an IPv6 packet, or a fragment of one, whose size no sender would
+// reduce. The identification of a new fragment is random, and zero here.
 func fragment6(p *inner, b []byte, mtu int) [][]byte {
 	if mtu >= ipv6Minimum || len(b) > ipv6Minimum {
 		return nil
@@ -170,7 +173,7 @@ func fragment6(p *inner, b []byte, mtu int) [][]byte {
 	return parts
 }
 
-// fill makes the transport's checksum, if a network card was to do that.
+// fill computes the transport checksum if it was left to the network card.
 func fill(p *inner, b []byte) {
 	if p.match != byPort || p.first || p.total <= p.transport {
 		return

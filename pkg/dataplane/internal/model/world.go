@@ -7,40 +7,40 @@ import (
 	"slices"
 )
 
-// World is one node as it is programmed.
+// World is the programmed state of one node.
 type World struct {
-	// Gateway indicates that the node is a gateway node, and not a client node.
+	// Gateway is set for a gateway node, and not set for a client node.
 	Gateway bool
-	// Port is where tunnels end on this node.
+	// Port is the port of tunnels on this node.
 	Port    uint16
 	Tunnels map[uint32]Tunnel
-	// Services are the endpoints that are registered.
+	// Services holds the registered endpoints.
 	Services map[Service]bool
-	// Proxy has the proxy's address of each family, by whether it is IPv6.
+	// Proxy holds the proxy's address of each family, by whether it is IPv6.
 	Proxy map[bool]netip.Addr
-	// Openings are the published ports of the proxy. Gateway only.
+	// Openings holds the published ports of the proxy. Gateway only.
 	Openings map[Port]bool
-	// Directs are the endpoints that the proxy reaches without a tunnel. Gateway only.
+	// Directs holds the endpoints that the proxy reaches without a tunnel. Gateway only.
 	Directs map[Endpoint]bool
-	// Own reports whether an IPv6 address is one to which the node forwards nothing.
+	// Own reports whether the node does not forward packets to an IPv6 address.
 	Own func(netip.Addr) bool
-	// Hop gives the MTU of the route to an address, zero if there is none.
+	// Hop returns the MTU of the route to an address, zero if there is none.
 	Hop func(netip.Addr) int
 
 	fragments map[fragmentKey]fragmentPath
 	flows     map[flowKey]*flow
 }
 
-// Tunnel is this node's end of one.
+// Tunnel is this node's end of a tunnel.
 type Tunnel struct {
 	Local, Remote netip.AddrPort
-	// MTU is that of packets without a cookie.
+	// MTU is the MTU for packets without a cookie.
 	MTU int
-	// Accept are the cookies with which packets may come in.
+	// Accept lists the cookies that received packets may have.
 	Accept []Cookie
-	// Send is the cookie with which packets go out, nil if they have none.
+	// Send is the cookie of sent packets, or nil if they have none.
 	Send *Cookie
-	// Required drops packets that come in without a cookie.
+	// Required drops received packets without a cookie.
 	Required bool
 }
 
@@ -49,7 +49,7 @@ type Cookie [cookieLength]byte
 
 const cookieLength = 8
 
-// extra is how much longer the header is that the tunnel sends.
+// extra returns the additional length of the header that the tunnel sends.
 func (t *Tunnel) extra() int {
 	if t.Send == nil {
 		return 0
@@ -69,64 +69,66 @@ type Endpoint struct {
 	Port
 }
 
-// Service is an endpoint that a tunnel leads to.
+// Service is an endpoint to which a tunnel leads.
 type Service struct {
 	Tunnel uint32
 	Endpoint
 }
 
-// fragmentKey is what the fragments of one packet have in common.
+// fragmentKey identifies the fragments of one packet.
 type fragmentKey struct {
 	endpoint, proxy netip.Addr
 	id              uint32
 	protocol        byte
 }
 
-// fragmentPath is where the fragments after the first one go.
+// fragmentPath is the destination of the fragments after the first one.
 type fragmentPath struct {
 	tunnel uint32 // zero: outside tunnels
 }
 
-// Fate is what happens to a packet.
+// Fate is the result for a packet.
 type Fate struct {
-	// Drop is the reason that is counted; empty if none is. An answered packet has one.
+	// Drop is the reason that is counted, or "" if none is. An answered packet has one.
 	Drop string
-	// Kind is where it goes.
+	// Kind is the kind of the fate.
 	Kind Kind
-	// Out is the packet that leaves, from its IP header on.
+	// Out is the sent packet, starting with its IP header.
 	Out []byte
 }
 
-// Kind is one of the ways that a packet can go.
+// Kind is the kind of a fate.
 type Kind int
 
-// The kinds.
+// Values of Kind.
 const (
-	// Passes: it is none of the data plane's business, and continues unchanged.
+	// Passes: the data plane does not handle the packet, and it continues unchanged.
 	Passes Kind = iota
-	// Dropped: it ends here.
+	// Dropped: the packet is dropped.
 	Dropped
-	// Sent: it goes into a tunnel.
+	// Sent: the packet is sent into a tunnel.
 	Sent
-	// Delivered: it comes out of a tunnel.
+	// Delivered: the packet is received from a tunnel.
 	Delivered
-	// Answered: its sender gets an error in its place.
+	// Answered: an error is sent to its sender instead.
 	Answered
-	// Parted: fragments of it go into the tunnel, each a packet of its own.
+	// Parted: fragments of the packet are sent into the tunnel, each as a separate
+	// packet.
 	Parted
 )
 
-// String names a kind in a test's message.
+// String returns the name of a kind, for test messages.
 func (k Kind) String() string {
 	return [...]string{"passes", "is dropped", "is sent", "is delivered", "is answered", "is sent in parts"}[k]
 }
 
 func dropped(reason string) Fate { return Fate{Kind: Dropped, Drop: reason} }
 
-// Forget drops what was learned from packets.
+// Forget removes everything learned from packets.
 func (w *World) Forget() { w.fragments, w.flows = nil, nil }
 
-// registered reports whether a tunnel leads to an endpoint, or, without a port, to its address.
+// registered reports whether a tunnel leads to an endpoint or, without a port, to its
+// address.
 func (w *World) registered(tunnel uint32, e Endpoint) bool {
 	if e.Protocol != 0 {
 		return w.Services[Service{tunnel, e}]
@@ -139,7 +141,7 @@ func (w *World) registered(tunnel uint32, e Endpoint) bool {
 	return false
 }
 
-// tunnelTo finds the tunnel that leads to an endpoint, or to its address: the first of several.
+// tunnelTo returns the first tunnel that leads to an endpoint, or to its address.
 func (w *World) tunnelTo(e Endpoint) (uint32, bool) {
 	if all := w.tunnelsTo(e); len(all) > 0 {
 		return slices.Min(all), true
@@ -147,7 +149,7 @@ func (w *World) tunnelTo(e Endpoint) (uint32, bool) {
 	return 0, false
 }
 
-// tunnelsTo are all tunnels that lead to an endpoint, or to its address.
+// tunnelsTo returns all tunnels that lead to an endpoint, or to its address.
 func (w *World) tunnelsTo(e Endpoint) (all []uint32) {
 	for s := range w.Services {
 		if s.Address == e.Address && (e.Protocol == 0 || s.Port == e.Port) && !slices.Contains(all, s.Tunnel) {
