@@ -7,10 +7,10 @@ import (
 	"strings"
 )
 
-// auditPolicyName changes with the policy, so the server starts again with a new one.
+// auditPolicyName changes with the policy, so the server restarts with a new one.
 const auditPolicyName = `epic-audit-policy-{{ include "epic.auditHash" . }}`
 
-// audited has the server record requests if a value says so, as components/audit does.
+// audited makes the server record requests if a value enables it, like components/audit.
 func audited() feature {
 	return feature{
 		when:   ".Values.audit.enabled",
@@ -20,7 +20,7 @@ func audited() feature {
 	}
 }
 
-// auditPolicy lets a value replace the policy.
+// auditPolicy allows a value to replace the policy.
 func auditPolicy(m *marks, content map[string]any) error {
 	const file = "policy.yaml"
 	found, err := at(content, "data")

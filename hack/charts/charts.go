@@ -100,7 +100,7 @@ func gatewayCluster() chart {
 	return c
 }
 
-// dashboards are left out if a value says so.
+// dashboards returns an edit that omits them if a value disables them.
 func dashboards() edit {
 	return edit{
 		kinds: []string{"ConfigMap"}, names: []string{"epic-dashboard-platform", "epic-dashboard-tenant", "epic-dashboard-client-cluster"},
@@ -108,7 +108,7 @@ func dashboards() edit {
 	}
 }
 
-// storage lets values decide the volume of a claim.
+// storage makes the volume of a claim configurable.
 func storage(m *marks, claim map[string]any, values string) error {
 	if err := set(claim, "spec.resources.requests", "storage", m.value(values+".size")); err != nil {
 		return err
@@ -116,7 +116,7 @@ func storage(m *marks, claim map[string]any, values string) error {
 	return add(claim, "spec", m.lines("{{- with "+values+".storageClassName }}", "storageClassName: {{ . }}", "{{- end }}"), nil)
 }
 
-// jobName gives a Job a name of its content, because it can't be changed.
+// jobName derives the name of a Job from its content, because a Job can't be changed.
 func jobName(name string) edit {
 	return edit{kinds: []string{"Job"}, names: []string{name}, change: func(m *marks, content map[string]any) error {
 		return set(content, "metadata", "name", name+"-"+m.value(`include "epic.hash" .`))
@@ -125,7 +125,8 @@ func jobName(name string) edit {
 
 const keepSnapshots = ".Values.backup.keep"
 
-// backupArguments lets values decide which etcd is saved, and how many snapshots stay.
+// backupArguments makes configurable which etcd is saved, and how many snapshots are
+// kept.
 func backupArguments(pod string) func(*marks, map[string]any) error {
 	return func(m *marks, content map[string]any) error {
 		spec, err := mapAt(content, pod)
@@ -139,7 +140,7 @@ func backupArguments(pod string) func(*marks, map[string]any) error {
 	}
 }
 
-// anyEtcd lets values decide which etcd a pod talks to.
+// anyEtcd makes the etcd of a pod configurable.
 func anyEtcd(m *marks, spec map[string]any) error {
 	args, err := at(spec, "containers.0.args")
 	if err != nil {
@@ -156,7 +157,7 @@ func anyEtcd(m *marks, spec map[string]any) error {
 	return etcdSecret(m, spec, `ternary .Values.etcd.external.secretName "epic-apiserver-etcd-tls" (`+topology("external")+`)`)
 }
 
-// etcdMaintenance lets values decide when etcd is defragmented, and which one.
+// etcdMaintenance makes configurable when etcd is defragmented, and which one.
 func etcdMaintenance(m *marks, content map[string]any) error {
 	if err := set(content, "spec", "schedule", m.value(".Values.etcdMaintenance.schedule | quote")); err != nil {
 		return err
@@ -171,7 +172,8 @@ func etcdMaintenance(m *marks, content map[string]any) error {
 	return anyEtcd(m, spec)
 }
 
-// embeddedBackup has the server save its embedded etcd, as components/backup-embedded does.
+// embeddedBackup makes the server save its embedded etcd, like
+// components/backup-embedded.
 func embeddedBackup() feature {
 	return feature{
 		when:   ".Values.backup.enabled",
@@ -191,8 +193,8 @@ func setupArguments(pod string) func(*marks, map[string]any) error {
 	}
 }
 
-// authority is what verifies the API server's certificate: cert-manager or the setup puts
-// it in, unless the values have it.
+// authority sets what verifies the API server's certificate: cert-manager or the setup
+// sets it, unless the values do.
 func authority(m *marks, content map[string]any) error {
 	if err := add(content, "metadata", m.linesIf(`eq .Values.certificates.source "cert-manager"`,
 		"annotations:", "  cert-manager.io/inject-ca-from: epic-system/epic-apiserver"), nil); err != nil {
@@ -214,7 +216,7 @@ func externalEtcd(m *marks, content map[string]any) error {
 	return etcdSecret(m, spec, ".Values.etcd.external.secretName")
 }
 
-// etcdSecret lets an expression decide which Secret shows a pod to etcd.
+// etcdSecret makes the Secret with a pod's etcd credentials depend on an expression.
 func etcdSecret(m *marks, spec map[string]any, expression string) error {
 	volumes, _ := spec["volumes"].([]any)
 	for _, volume := range volumes {
@@ -225,7 +227,7 @@ func etcdSecret(m *marks, spec map[string]any, expression string) error {
 	return nil
 }
 
-// proxyImages are the images that the operator gives to proxies.
+// proxyImages sets the images that the operator uses for proxies.
 func proxyImages(m *marks, content map[string]any) error {
 	const args = "spec.template.spec.containers.0.args"
 	if err := replace(content, args, "--envoy-image=", m.value(`include "epic.image" (list $ .Values.operator.envoyImage)`)); err != nil {

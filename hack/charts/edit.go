@@ -13,9 +13,9 @@ import (
 
 // edit changes the objects that it matches.
 type edit struct {
-	// kinds and names say which objects: any, if they are empty.
+	// kinds and names select objects: any, if they are empty.
 	kinds, names []string
-	// roots are the kustomizations of which the objects are: any, if it is empty.
+	// roots select the kustomizations of the objects: any, if it is empty.
 	roots []string
 	// when is a condition of the whole object.
 	when string
@@ -48,13 +48,13 @@ func apply(edits []edit, id identity, r root, content map[string]any) (text stri
 	if err != nil {
 		return "", nil, err
 	}
-	// Templates of Prometheus' own.
+	// Templates of Prometheus itself.
 	text = strings.ReplaceAll(string(data), "{{", `{{ "{{" }}`)
 	return m.resolve(text), conditions, nil
 }
 
-// marks are the places of an object where a value or a piece of a template goes. A mark is
-// a word in the object's YAML, which resolve replaces.
+// marks are the positions in an object where a value or a part of a template is inserted.
+// A mark is a word in the object's YAML, which resolve replaces.
 type marks struct {
 	replacements []func(line, mark string) string
 }
@@ -80,7 +80,7 @@ func (m *marks) resolve(text string) string {
 			}
 			var i int
 			if _, err := fmt.Sscanf(mark, markPrefix+"%dX", &i); err != nil {
-				panic(err) // the pattern has found a number
+				panic(err) // the pattern only matches numbers
 			}
 			line = m.replacements[i](line, mark)
 		}
@@ -89,7 +89,7 @@ func (m *marks) resolve(text string) string {
 	return b.String()
 }
 
-// value is a mark in the place of a scalar, or of a part of one.
+// value returns a mark for a scalar, or a part of one.
 func (m *marks) value(expression string) string {
 	return m.add(func(line, mark string) string {
 		return replaceOnce(line, mark, "{{ "+expression+" }}")
@@ -98,22 +98,22 @@ func (m *marks) value(expression string) string {
 
 func indentation(line string) int { return len(line) - len(strings.TrimLeft(line, " ")) }
 
-// block is a mark in the place of a map or a list: the line "key: MARK" becomes the key with
-// the value below it.
+// block returns a mark for a map or a list: the line "key: MARK" becomes the key with the
+// value below it.
 func (m *marks) block(expression string) string {
 	return m.add(func(line, mark string) string {
 		return strings.Replace(line, " "+mark, fmt.Sprintf("\n%s{{- toYaml %s | nindent %d }}", strings.Repeat(" ", indentation(line)+2), expression, indentation(line)+2), 1)
 	})
 }
 
-// literal is the same for text that has YAML in it.
+// literal is like block for text that contains YAML.
 func (m *marks) literal(expression string) string {
 	return m.add(func(line, mark string) string {
 		return strings.Replace(line, mark, fmt.Sprintf("|\n%s{{- toYaml %s | nindent %d }}", strings.Repeat(" ", indentation(line)+2), expression, indentation(line)+2), 1)
 	})
 }
 
-// optional is block for a key that is there only if its value is not empty.
+// optional is like block for a key that is omitted if its value is empty.
 func (m *marks) optional(expression string) string {
 	return m.add(func(line, mark string) string {
 		return fmt.Sprintf("%[1]s{{- with %[2]s }}\n%[3]s\n%[1]s  {{- toYaml . | nindent %[4]d }}\n%[1]s{{- end }}",
@@ -121,14 +121,15 @@ func (m *marks) optional(expression string) string {
 	})
 }
 
-// entries is a mark in the place of a key, among whose neighbors the entries of a map go.
+// entries returns a mark for a key, in place of which the entries of a map are inserted.
 func (m *marks) entries(expression string) string {
 	return m.add(func(line, _ string) string {
 		return fmt.Sprintf("%s{{- with %s }}{{ toYaml . | nindent %d }}{{ end }}", strings.Repeat(" ", indentation(line)), expression, indentation(line))
 	})
 }
 
-// items is a mark in the place of an item of a list, where those of another list of strings go.
+// items returns a mark for an item of a list, in place of which those of another list of
+// strings are inserted.
 func (m *marks) items(expression string) string {
 	return m.add(func(line, _ string) string {
 		space := strings.Repeat(" ", indentation(line))
@@ -136,8 +137,8 @@ func (m *marks) items(expression string) string {
 	})
 }
 
-// lines is a mark in the place of a key or an item, where lines of a template go that are
-// indented as it is.
+// lines returns a mark for a key or an item, in place of which lines of a template are
+// inserted with its indentation.
 func (m *marks) lines(lines ...string) string {
 	return m.add(func(line, _ string) string {
 		space := strings.Repeat(" ", indentation(line))
@@ -145,7 +146,7 @@ func (m *marks) lines(lines ...string) string {
 	})
 }
 
-// linesIf is lines, under a condition.
+// linesIf is like lines, under a condition.
 func (m *marks) linesIf(condition string, lines ...string) string {
 	return m.lines(slices.Concat([]string{"{{- if " + condition + " }}"}, lines, []string{"{{- end }}"})...)
 }

@@ -2,8 +2,8 @@
 
 package main
 
-// feature is what a value adds to the first container of a Deployment and to its pod, as a
-// component does for the kustomizations.
+// feature is what a value adds to the first container of a Deployment and to its pod,
+// like a component for the kustomizations.
 type feature struct {
 	// when is the condition, as the arguments of "if".
 	when string

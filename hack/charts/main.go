@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Command charts writes the templates of the Helm charts in artifacts/charts. It builds the
-// kustomizations of artifacts/install, each under the condition under which a chart installs
-// it, and replaces what values decide by template expressions. So the charts and the
-// kustomizations install the same objects, and nobody edits a template. It runs at the root
-// of the repository.
+// Command charts writes the templates of the Helm charts in artifacts/charts. It builds
+// the kustomizations of artifacts/install, each under the condition under which a chart
+// installs it, and replaces configurable parts by template expressions. So the charts and
+// the kustomizations install the same objects, and templates are never edited. It runs in
+// the root of the repository.
 package main
 
 import (
@@ -47,23 +47,23 @@ func run(artifacts string, verify bool) error {
 	return nil
 }
 
-// chart is a chart and what it installs.
+// chart describes a chart and what it installs.
 type chart struct {
 	name string
-	// groups become folders of templates.
+	// groups become directories of templates.
 	groups []group
-	// edits replace what values decide.
+	// edits replace what values configure.
 	edits []edit
 }
 
-// group is a folder of templates, made of one kustomization, or of one of several that
-// exclude each other.
+// group is a directory of templates, made from one kustomization, or from one of several
+// that exclude each other.
 type group struct {
 	name  string
 	roots []root
 }
 
-// root is a kustomization, or a file with objects, below the folder of the manifests.
+// root is a kustomization, or a file with objects, below the directory of the manifests.
 type root struct {
 	path string
 	// when is the condition under which the chart installs it, as the arguments of "if";
@@ -75,7 +75,7 @@ func (c chart) templates(artifacts string) string {
 	return filepath.Join(artifacts, "charts", c.name, "templates")
 }
 
-// files are the templates by their paths in the chart's folder of templates.
+// files returns the templates by their paths in the chart's template directory.
 func (c chart) files(artifacts string) (map[string]string, error) {
 	files := map[string]string{}
 	for _, g := range c.groups {
@@ -106,14 +106,14 @@ func (c chart) write(artifacts string, files map[string]string) error {
 		}
 	}
 	for name, text := range files {
-		if err := os.WriteFile(filepath.Join(c.templates(artifacts), name), []byte(text), 0o644); err != nil { //nolint:gosec // for all to read
+		if err := os.WriteFile(filepath.Join(c.templates(artifacts), name), []byte(text), 0o644); err != nil { //nolint:gosec // readable by everybody
 			return err
 		}
 	}
 	return nil
 }
 
-// compare fails if the chart's templates are not these.
+// compare returns an error if the chart's templates differ from these.
 func (c chart) compare(artifacts string, files map[string]string) error {
 	for _, g := range c.groups {
 		entries, err := os.ReadDir(filepath.Join(c.templates(artifacts), g.name))

@@ -7,10 +7,11 @@ import (
 	"strings"
 )
 
-// identity names an object.
+// identity identifies an object.
 type identity struct{ kind, namespace, name string }
 
-// generatedName is the hash that kustomize appends to the name of a generated object.
+// generatedName matches the hash that kustomize appends to the name of a generated
+// object.
 var generatedName = regexp.MustCompile(`^(epic-node-client|epic-audit-policy)-[a-z0-9]{10}$`)
 
 func newIdentity(content map[string]any) identity {
@@ -25,16 +26,16 @@ func newIdentity(content map[string]any) identity {
 
 func (i identity) String() string { return i.kind + "/" + i.namespace + "/" + i.name }
 
-// object is an object of a chart in its variants.
+// object is an object of a chart with its variants.
 type object struct {
 	identity
-	// roots is how many kustomizations its group has.
+	// roots is the number of kustomizations of its group.
 	roots      int
 	conditions []string
 	variants   []variant
 }
 
-// variant is an object's text, and the conditions under which it is this one.
+// variant is an object's text, and the conditions under which it applies.
 type variant struct {
 	text string
 	when []string
@@ -50,7 +51,7 @@ func (o *object) add(text, when string) {
 	o.variants = append(o.variants, variant{text, []string{when}})
 }
 
-// file is the name of the object's file.
+// file returns the name of the object's file.
 func (o *object) file() string {
 	name := strings.ToLower(o.kind) + "-" + o.name
 	// The same name in two namespaces.
@@ -60,7 +61,7 @@ func (o *object) file() string {
 	return strings.ReplaceAll(name, ":", "-") + ".yaml"
 }
 
-// text is the object's template.
+// text returns the object's template.
 func (o *object) text() string {
 	var b strings.Builder
 	b.WriteString("{{- /* Made by hack/charts of artifacts/install: do not edit. */ -}}\n")

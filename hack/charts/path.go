@@ -36,7 +36,7 @@ func at(content map[string]any, path string) (any, error) {
 	return here, nil
 }
 
-// mapAt is at for maps.
+// mapAt is like at for maps.
 func mapAt(content map[string]any, path string) (map[string]any, error) {
 	found, err := at(content, path)
 	if err != nil {
@@ -96,7 +96,7 @@ func appendTo(content map[string]any, path, key string, item any) error {
 	return changeList(content, path, key, func(list []any) []any { return append(list, item) })
 }
 
-// prependTo puts an item in front of a list.
+// prependTo inserts an item at the beginning of a list.
 func prependTo(content map[string]any, path, key string, item any) error {
 	return changeList(content, path, key, func(list []any) []any { return append([]any{item}, list...) })
 }

@@ -4,19 +4,19 @@ package main
 
 import "fmt"
 
-// program is a program whose pods values configure.
+// program is a program whose pods are configurable.
 type program struct {
-	// kind and name are those of its Deployment, DaemonSet and so on.
+	// kind and name identify its Deployment, DaemonSet and so on.
 	kind, name string
-	// values is where its values are, such as apiserver.
+	// values is the path of its values, such as apiserver.
 	values string
-	// pod is the path of the pod template, spec.template unless it says otherwise.
+	// pod is the path of the pod template, spec.template by default.
 	pod string
-	// containers are those that have its image, and resources the one whose resources it
-	// configures. The others' are fixed.
+	// containers are those with its image, and resources the one whose resources are
+	// configurable. Those of the others are fixed.
 	containers []string
 	resources  string
-	// replicas has the value decide the number of replicas.
+	// replicas makes the number of replicas configurable.
 	replicas bool
 	roots    []string
 }
@@ -94,15 +94,15 @@ func (p program) changeContainers(m *marks, template string, spec map[string]any
 	return nil
 }
 
-// serviceAccount lets a value annotate a service account.
+// serviceAccount makes the annotations of a service account configurable.
 func serviceAccount(name, values string) edit {
 	return edit{kinds: []string{"ServiceAccount"}, names: []string{name}, change: func(m *marks, content map[string]any) error {
 		return add(content, "metadata", "annotations", m.optional(".Values."+values+".serviceAccount.annotations"))
 	}}
 }
 
-// namespaces are kept when a release is uninstalled, because data and keys are in them, and
-// left to Helm if it is told to create them.
+// namespaces keeps them when a release is uninstalled, because they contain data and
+// keys, and leaves them to Helm if it is configured to create them.
 func namespaces() edit {
 	return edit{kinds: []string{"Namespace"}, when: `ne .Release.Namespace "NAME"`, change: func(_ *marks, content map[string]any) error {
 		return add(content, "metadata", "annotations", map[string]any{"helm.sh/resource-policy": "keep"})

@@ -14,14 +14,14 @@ import (
 	"strings"
 )
 
-// passage is text that belongs together, such as a paragraph or a comment. Its lines are
-// those of the file, without what marks them as prose there.
+// passage is connected text, such as a paragraph or a comment. It has the lines of the
+// file, without the markup of prose.
 type passage struct {
 	line int
 	text string
 }
 
-// generated matches files that no person writes, and those that tests compare with.
+// generated matches generated files, and those that tests compare with.
 var generated = regexp.MustCompile(`(^|/)testdata/|(^|/)zz_generated|\.pb\.go$|^pkg/generated/|generated\.proto$|^docs/reference-api\.md$|^docs/conformance-report\.yaml$`)
 
 // extract returns the prose of a file: comments, pages, and the strings of programs that
@@ -45,8 +45,8 @@ func extract(name string, source []byte) ([]passage, error) {
 	return nil, nil
 }
 
-// extractGo returns the comments of a file and, of a program's own files, the strings
-// with a space in them. What tests compare may be any text.
+// extractGo returns the comments of a file and, except in tests, its strings that contain
+// a space. Strings in tests may be any text.
 func extractGo(name string, source []byte) ([]passage, error) {
 	files := token.NewFileSet()
 	file, err := parser.ParseFile(files, name, source, parser.ParseComments)
@@ -56,7 +56,7 @@ func extractGo(name string, source []byte) ([]passage, error) {
 	line := func(pos token.Pos) int { return files.Position(pos).Line }
 	var out []passage
 	for _, group := range file.Comments {
-		// Text drops directives, and with them their lines.
+		// Text drops directives, and thus their lines.
 		var lines []string
 		for _, comment := range group.List {
 			body := strings.TrimSuffix(strings.TrimPrefix(comment.Text, "/*"), "*/")
@@ -93,14 +93,14 @@ func extractGo(name string, source []byte) ([]passage, error) {
 	return sentences(out), nil
 }
 
-// sentences returns the passages that have more than one word, by line.
+// sentences returns the passages with more than one word, sorted by line.
 func sentences(passages []passage) []passage {
 	out := slices.DeleteFunc(passages, func(p passage) bool { return len(strings.Fields(p.text)) < 2 })
 	slices.SortStableFunc(out, func(a, b passage) int { return a.line - b.line })
 	return out
 }
 
-// concatenation returns the text of a string literal, or of several that are added.
+// concatenation returns the text of a string literal, or of several concatenated ones.
 func concatenation(e ast.Expr) (string, bool) {
 	switch e := e.(type) {
 	case *ast.BasicLit:
@@ -123,7 +123,7 @@ func concatenation(e ast.Expr) (string, bool) {
 	return "", false
 }
 
-// codeSpan is code in a line, which is no prose, and so is a link's target.
+// codeSpan matches code in a line, and the target of a link, which are not prose.
 var codeSpan = regexp.MustCompile("`[^`]+`|\\]\\([^)]*\\)|https?://\\S+")
 
 // extractMarkdown returns the paragraphs, headings and cells of tables.
@@ -164,7 +164,7 @@ func extractMarkdown(text string) (out []passage) {
 	return out
 }
 
-// extractLines returns the prose of consecutive lines that have any.
+// extractLines returns the prose of consecutive lines.
 func extractLines(text string, prose func(line string) string) (out []passage) {
 	var open []string
 	from := 0

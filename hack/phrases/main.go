@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Command phrases reports wording that this project avoids, with the better one, in
-// comments, pages, and the texts of programs. phrases.yaml lists what it looks for and
-// which texts stay as they are. With arguments it reads these files only.
+// Command phrases reports wording that this project avoids, with better wording, in
+// comments, pages, and the texts of programs. phrases.yaml lists the phrases and the
+// exceptions. With arguments, it only reads these files.
 package main
 
 import (

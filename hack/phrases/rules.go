@@ -16,18 +16,18 @@ type rule struct {
 	// Avoid is a regular expression for whole words, in any case. A space in it stands
 	// for any white space.
 	Avoid string `json:"avoid"`
-	// Say is the better wording.
+	// Say is better wording.
 	Say string `json:"say"`
-	// Why is the reason, one for the rules of a kind.
+	// Why is the reason, shared by similar rules.
 	Why string `json:"why"`
-	// Bad has the phrase, and Good says the same without it. They are the rule's test.
+	// Bad contains the phrase, and Good is the same text without it. They test the rule.
 	Bad  string `json:"bad"`
 	Good string `json:"good"`
 
 	expression *regexp.Regexp
 }
 
-// exception is a text that has a phrase and stays as it is.
+// exception is a text that contains a phrase and is allowed.
 type exception struct {
 	// File is the file's path, Text a part of its prose.
 	File string `json:"file"`
@@ -37,13 +37,13 @@ type exception struct {
 	used bool
 }
 
-// list is what phrases.yaml has.
+// list is the content of phrases.yaml.
 type list struct {
 	Rules      []*rule      `json:"rules"`
 	Exceptions []*exception `json:"exceptions"`
 }
 
-// parseList reads phrases.yaml.
+// parseList parses phrases.yaml.
 func parseList(data []byte) (*list, error) {
 	var l list
 	if err := yaml.UnmarshalStrict(data, &l); err != nil {
@@ -53,7 +53,7 @@ func parseList(data []byte) (*list, error) {
 		if r.Avoid == "" || r.Say == "" || r.Why == "" || r.Bad == "" || r.Good == "" {
 			return nil, fmt.Errorf("phrases.yaml: the rule for %q lacks one of avoid, say, why, bad and good", r.Avoid)
 		}
-		// A phrase that begins or ends with punctuation has no word's edge there.
+		// A phrase that begins or ends with punctuation has no word boundary there.
 		begin, end := `\b`, `\b`
 		if strings.HasPrefix(r.Avoid, ",") {
 			begin = ""
@@ -74,7 +74,7 @@ func parseList(data []byte) (*list, error) {
 	return &l, nil
 }
 
-// finding is a phrase that a file has.
+// finding is a phrase found in a file.
 type finding struct {
 	file   string
 	line   int
@@ -104,7 +104,7 @@ func (l *list) check(file string, passages []passage) (out []finding) {
 	return out
 }
 
-// excepted reports whether an exception's text covers the phrase at these places.
+// excepted reports whether an exception's text covers the phrase at these offsets.
 func (l *list) excepted(file, text string, from, to int) bool {
 	for _, e := range l.Exceptions {
 		if e.File != file {
@@ -121,7 +121,7 @@ func (l *list) excepted(file, text string, from, to int) bool {
 	return false
 }
 
-// unused returns an error for each exception that no phrase needed.
+// unused returns an error for each exception that did not apply.
 func (l *list) unused() error {
 	var errs []error
 	for _, e := range l.Exceptions {

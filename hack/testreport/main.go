@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Command testreport runs "go test -json" with its arguments and prints what somebody
-// wants to read of the output: a line for each package, everything that a failed test
-// said, and at the end what was skipped and why. It exits with 1 where a test failed or,
-// with EPIC_NO_SKIP=1, was skipped.
+// Command testreport runs "go test -json" with its arguments and prints the relevant part
+// of the output: a line for each package, the output of failed tests, and at the end the
+// skipped tests with the reasons. It exits with 1 if a test failed or, with
+// EPIC_NO_SKIP=1, was skipped.
 //
 // With EPIC_REPEAT=N, up to N tests that failed are run once more, and those that then
-// pass are named as flaky and fail nothing: a machine that is shared has moments that no
-// patience of a test allows for.
+// pass are reported as flaky and do not count as failures: a shared machine can be slow
+// for longer than any timeout of a test allows for.
 package main
 
 import (
@@ -25,7 +25,7 @@ import (
 	"time"
 )
 
-// event is a line of "go test -json"; "go doc cmd/test2json" has the fields.
+// event is a line of "go test -json"; see "go doc cmd/test2json".
 type event struct {
 	Action  string
 	Package string
@@ -35,17 +35,16 @@ type event struct {
 	Elapsed float64
 }
 
-// foreignSuites are tests that Kubernetes wrote for any storage. They skip the
-// cases that are not for one with a cache by themselves, wherever they run: such
-// a case is neither passed nor left out by us.
+// foreignSuites are tests that Kubernetes provides for any storage. They always skip the
+// cases that do not apply to a storage with a cache, so those do not count as skipped.
 const foreignSuites = "TestUpstreamSuites/cached/"
 
 const (
-	// long is how much time a test may take before it gets a line of its own.
+	// long is the duration from which a test gets its own line.
 	long = 10 * time.Second
-	// quiet is after how much time without a line the running tests are named.
+	// quiet is the time without output after which the running tests are printed.
 	quiet = 30 * time.Second
-	// progress begins what a test has to say at once.
+	// progress is the prefix of test output that is printed immediately.
 	progress = "progress: "
 )
 
@@ -53,14 +52,14 @@ type report struct {
 	out    io.Writer
 	now    func() time.Time
 	output map[string][]string
-	// running are the tests of the first level, by when they began.
+	// running holds the running top-level tests, with their start times.
 	running map[string]time.Time
-	// printed is when the last line was.
+	// printed is when the last line was printed.
 	printed time.Time
 	skipped []string
 	passed  int
 	failed  int
-	// failedTests are those of the first level, by package.
+	// failedTests holds the failed top-level tests, by package.
 	failedTests    map[string][]string
 	failedPackages []string
 }
@@ -85,7 +84,7 @@ func main() {
 	os.Exit(1)
 }
 
-// run runs "go test" in dir and reads what it prints.
+// run runs "go test" in dir and parses its output.
 func (r *report) run(dir string, args ...string) error {
 	cmd := exec.CommandContext(context.Background(), "go", append([]string{"test", "-json"}, args...)...)
 	cmd.Dir, cmd.Stderr = dir, os.Stderr
@@ -138,14 +137,14 @@ func (r *report) read(in io.Reader) error {
 func (r *report) line(line []byte) {
 	var e event
 	if json.Unmarshal(line, &e) != nil {
-		// Not everything that go prints is JSON.
+		// Some output of go is not JSON.
 		r.print(string(line) + "\n")
 		return
 	}
 	r.add(e)
 }
 
-// showRunning names what is running when nothing was said for a while.
+// showRunning prints what is running if nothing was printed for a while.
 func (r *report) showRunning() {
 	now := r.now()
 	if now.Sub(r.printed) < quiet || len(r.running) == 0 {
@@ -195,8 +194,8 @@ func (r *report) finishPackage(e event, key string) {
 		r.print(lines...)
 		return
 	}
-	// The last line is "ok" or "no test files"; what stands before is what the
-	// package printed of its own.
+	// The last line is "ok" or "no test files"; the lines before it are the package's own
+	// output.
 	if len(lines) > 0 && !strings.Contains(lines[len(lines)-1], "[no test files]") {
 		r.print(lines[len(lines)-1])
 	}
@@ -223,7 +222,7 @@ func (r *report) finishTest(e event, key string, first bool) {
 	}
 }
 
-// reason is what a test said when it skipped itself.
+// reason returns the reason that a test gave when it skipped itself.
 func reason(lines []string) string {
 	var said []string
 	for _, line := range lines {
@@ -242,7 +241,7 @@ func (r *report) print(lines ...string) {
 	}
 }
 
-// summarize prints the end and reports whether all is well.
+// summarize prints the summary and reports success.
 func (r *report) summarize(noSkip bool) bool {
 	slices.Sort(r.skipped)
 	for _, skipped := range r.skipped {

@@ -11,8 +11,8 @@ import (
 	"time"
 )
 
-// worthRepeating returns the failed tests of the first level, by package, if there are at
-// most limit of them and nothing else failed, such as a build. It returns nil otherwise.
+// worthRepeating returns the failed top-level tests, by package, if there are at most
+// limit of them and nothing else failed, such as a build. It returns nil otherwise.
 func (r *report) worthRepeating(limit int) map[string][]string {
 	count := 0
 	for _, pkg := range r.failedPackages {
@@ -27,15 +27,15 @@ func (r *report) worthRepeating(limit int) map[string][]string {
 	return r.failedTests
 }
 
-// repeat runs tests once more, each package with "go test" in dir, and reports whether all
-// of them pass. What failed only once is named in the output: it is a fault of the test or
-// of what it tests.
+// repeat runs tests once more, each package with "go test" in dir, and reports whether
+// all of them pass. It prints those that failed only once, which is a bug in the test or
+// in the tested code.
 func repeat(tests map[string][]string, dir string) bool {
 	all := true
 	for _, pkg := range slices.Sorted(maps.Keys(tests)) {
 		names := tests[pkg]
 		fmt.Printf("repeating what failed of %s: %s\n", pkg, strings.Join(names, ", "))
-		// A test that fails says why.
+		// A failed test prints the reason.
 		r := newReport(os.Stdout, time.Now)
 		if err := r.run(dir, "-count=1", "-timeout=30m", "-run", "^("+strings.Join(names, "|")+")$", pkg); err != nil {
 			fmt.Printf("failed twice: %s: %s: %v\n", pkg, strings.Join(names, ", "), err)

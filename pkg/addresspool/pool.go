@@ -20,12 +20,11 @@ type Pool struct{ netipx.IPRange }
 // Between returns the pool from one address to another.
 func Between(from, to netip.Addr) Pool { return Pool{netipx.IPRangeFrom(from, to)} }
 
-// ipv4InIPv6 are the IPv6 addresses that stand for IPv4 ones. Claims write IPv4
-// addresses in this form and could not distinguish the two.
+// ipv4InIPv6 is the range of IPv4-mapped IPv6 addresses. Claims use this form for IPv4
+// addresses and could not distinguish the two.
 var ipv4InIPv6 = Pool{netipx.RangeOfPrefix(netip.MustParsePrefix("::ffff:0:0/96"))}
 
-// Parse reads a CIDR prefix or a range, "FROM-TO". A prefix stands for all its
-// addresses.
+// Parse parses a CIDR prefix or a range, "FROM-TO". A prefix includes all its addresses.
 func Parse(s string) (Pool, error) {
 	pool, err := parse(s)
 	if err != nil {
@@ -67,18 +66,18 @@ func parse(s string) (Pool, error) {
 	return Between(f, t), nil
 }
 
-// hostBitsWithEnds is the number of host bits from which on a prefix has a network
-// and a broadcast address of its own.
+// hostBitsWithEnds is the minimum number of host bits of a prefix with a network and a
+// broadcast address.
 const hostBitsWithEnds = 2
 
-// ParseAssignable reads a pool and its subnet, and returns the pool and the part of
-// it from which the server assigns addresses. Of a prefix it does not assign the
-// addresses that have another meaning to hosts with the subnet on a link: the
-// subnet's first address, which is the network's or, with IPv6, the subnet-router
-// anycast address, and in IPv4 its last, the broadcast address. To those hosts the
-// ends of a prefix inside the subnet are ordinary addresses. Prefixes of one or two
-// addresses and ranges are assigned as they are. A client that asks for one of the
-// excluded addresses gets it.
+// ParseAssignable parses a pool and its subnet, and returns the pool and the part of it
+// from which the server assigns addresses. From a prefix, it does not assign the
+// addresses with a special meaning for hosts with the subnet on a link: the subnet's
+// first address, which is the network address or, with IPv6, the subnet-router anycast
+// address, and in IPv4 its last, the broadcast address. For those hosts, the ends of a
+// prefix inside the subnet are ordinary addresses. Prefixes of one or two addresses and
+// ranges are assigned completely. A client that requests one of the excluded addresses
+// gets it.
 func ParseAssignable(s, subnet string) (pool, part Pool, err error) {
 	if pool, err = Parse(s); err != nil {
 		return Pool{}, Pool{}, err
@@ -89,7 +88,7 @@ func ParseAssignable(s, subnet string) (pool, part Pool, err error) {
 	}
 	p, err := netip.ParsePrefix(s)
 	if err != nil || p.Addr().BitLen()-p.Bits() < hostBitsWithEnds {
-		return pool, pool, nil //nolint:nilerr // a range is no prefix
+		return pool, pool, nil //nolint:nilerr // a range is not a prefix
 	}
 	from, to := pool.From(), pool.To()
 	if from == link.Masked().Addr() {
@@ -111,7 +110,7 @@ func (p Pool) Minus(o Pool) []Pool {
 	rest.RemoveRange(o.IPRange)
 	set, err := rest.IPSet()
 	if err != nil {
-		// Only an invalid range is refused, and it has no addresses to remove.
+		// Only an invalid range is rejected, and it has no addresses to remove.
 		return []Pool{p}
 	}
 	ranges := set.Ranges()

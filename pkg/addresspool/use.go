@@ -7,13 +7,12 @@ import (
 	"net/netip"
 )
 
-// NearlyFullFrom is the share of a pool, in percent, from which on it is nearly
-// full.
+// NearlyFullFrom is the percentage in use from which a pool is nearly full.
 const NearlyFullFrom = 90
 
-// InUse returns how many of the addresses are in the pool. Of the assignable part of
-// a pool it does not count addresses that the server assigns only on request, such
-// as a CIDR's first.
+// InUse returns how many of the addresses are in the pool. For the assignable part of a
+// pool, it does not count addresses that the server only assigns on request, such as a
+// CIDR's first.
 func (p Pool) InUse(addresses []netip.Addr) int {
 	n := 0
 	for _, a := range addresses {
@@ -24,8 +23,8 @@ func (p Pool) InUse(addresses []netip.Addr) int {
 	return n
 }
 
-// Size returns how many addresses the pool has: an IPv6 pool may have more than any
-// integer type holds.
+// Size returns the number of addresses in the pool: for an IPv6 pool, it may exceed any
+// integer type.
 func (p Pool) Size() *big.Int {
 	if !p.IsValid() {
 		return new(big.Int)
@@ -35,8 +34,8 @@ func (p Pool) Size() *big.Int {
 	return size.Add(size, big.NewInt(1))
 }
 
-// Percent returns the share of the pool that inUse of its addresses are, rounded
-// down: 100 only when all of them are in use.
+// Percent returns the percentage of the pool for inUse addresses, rounded down: 100 only
+// if all of them are in use.
 func (p Pool) Percent(inUse int) int64 {
 	percent := new(big.Int).Mul(big.NewInt(int64(inUse)), big.NewInt(100))
 	return percent.Div(percent, p.Size()).Int64()

@@ -20,7 +20,7 @@ type Community struct {
 	Parts [3]uint32
 }
 
-// wellKnown are the registered communities that make sense on a route that a node
+// wellKnown lists the registered communities that are meaningful on a route that a node
 // originates.
 var wellKnown = map[string]uint32{
 	"no-export":         0xffffff01,
@@ -28,8 +28,8 @@ var wellKnown = map[string]uint32{
 	"graceful-shutdown": 0xffff0000,
 }
 
-// Parse reads a community: two numbers of 16 bits such as 64512:100, three of 32
-// bits such as 64512:1:100, or the name of a well-known one.
+// Parse parses a community: two 16-bit numbers such as 64512:100, three 32-bit numbers
+// such as 64512:1:100, or the name of a well-known one.
 func Parse(s string) (Community, error) {
 	if value, ok := wellKnown[s]; ok {
 		return Community{Value: value}, nil

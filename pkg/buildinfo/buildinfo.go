@@ -9,12 +9,12 @@ import "runtime/debug"
 // release is set by the linker in a release: hack/release.sh.
 var release string
 
-// Tagged is the tag of the release that this program is part of, or empty for a program
-// that somebody built from a working tree. The release's images have the same tag.
+// Tagged returns the tag of this program's release, or "" for a program built from a
+// working tree. The release's images have the same tag.
 func Tagged() string { return release }
 
-// Release is the tag of the release, or else what the Go toolchain wrote into the binary: a
-// tag, or a pseudo-version with the commit; "(devel)" if it wrote nothing.
+// Release returns the tag of the release, or otherwise what the Go toolchain wrote into
+// the binary: a tag, or a pseudo-version with the commit; "(devel)" if it wrote nothing.
 func Release() string {
 	if release != "" {
 		return release

@@ -12,9 +12,9 @@ import (
 	"github.com/acnodal/epic/pkg/buildinfo"
 )
 
-// Prepare sets what a program's root command and its commands have in common: a
-// mistake is reported in one line that names the command's help, and each command
-// shows its own help. Commands get the flags that are in groups.
+// Prepare sets properties that a program's root command and its subcommands share: errors
+// are reported in one line that names the command's help, and each command shows its own
+// help. It adds the flags in groups to their commands.
 func Prepare(root *cobra.Command, groups FlagGroups) {
 	for cmd, set := range groups {
 		for _, name := range set.Order {
@@ -38,7 +38,7 @@ func prepare(cmd *cobra.Command) {
 	}
 }
 
-// NoArguments refuses what is neither a flag nor a command.
+// NoArguments rejects arguments that are neither flags nor commands.
 func NoArguments(c *cobra.Command, args []string) error {
 	if len(args) == 0 {
 		return nil
@@ -46,8 +46,8 @@ func NoArguments(c *cobra.Command, args []string) error {
 	return fmt.Errorf("%q is not a command or a flag; %q lists both", args[0], c.CommandPath()+" --help")
 }
 
-// NewVersionCommand returns a command that prints the program's release, a line
-// for each library, as in "etcd 3.7.3", and the Go toolchain's version.
+// NewVersionCommand returns a command that prints the program's release, a line for each
+// library, such as "etcd 3.7.3", and the Go toolchain's version.
 func NewVersionCommand(program string, libraries ...string) *cobra.Command {
 	return &cobra.Command{
 		Use:     "version",

@@ -12,24 +12,24 @@ import (
 	cliflag "k8s.io/component-base/cli/flag"
 )
 
-// FlagGroups holds the flags of commands that have many, by groups. A command that
-// is not in it shows its flags in one list.
+// FlagGroups holds the grouped flags of commands that have many. Other commands show
+// their flags in one list.
 type FlagGroups map[*cobra.Command]cliflag.NamedFlagSets
 
-// setHelp makes every command of a tree show its own help. Commands inherit the
-// function from the root, so it asks which command it is called for.
+// setHelp makes every command of a tree show its own help. Commands inherit the function
+// from the root, so it checks for which command it is called.
 func setHelp(root *cobra.Command, groups FlagGroups) {
 	root.SetHelpFunc(func(c *cobra.Command, _ []string) {
 		set, grouped := groups[c]
 		if !grouped {
 			set.FlagSet("flags").AddFlagSet(c.LocalFlags())
 		}
-		_ = printHelp(c.OutOrStdout(), c, set) // as cobra does
+		_ = printHelp(c.OutOrStdout(), c, set) // like cobra
 	})
 }
 
-// printHelp prints what a command does, how it is called, examples, its commands,
-// and its flags by groups.
+// printHelp prints a command's description, usage, examples, subcommands, and its flags
+// by groups.
 func printHelp(w io.Writer, cmd *cobra.Command, groups cliflag.NamedFlagSets) error {
 	var b strings.Builder
 	text := cmd.Long
@@ -69,12 +69,12 @@ func printHelp(w io.Writer, cmd *cobra.Command, groups cliflag.NamedFlagSets) er
 }
 
 const (
-	// maxText is the length of a help text that stands on the line of its flag. The
-	// longer ones, which Kubernetes' libraries have, stand below it.
+	// maxText is the maximum length of a help text on the line of its flag. Longer ones,
+	// which Kubernetes' libraries have, are printed below it.
 	maxText = 90
-	// maxLine is the length of the lines into which those are broken.
+	// maxLine is the maximum length of their lines.
 	maxLine = 100
-	// textIndent is more than the indent of a flag.
+	// textIndent exceeds the indent of a flag.
 	textIndent = "        "
 )
 
@@ -112,8 +112,8 @@ func printFlags(b *strings.Builder, title string, flags *pflag.FlagSet) {
 
 func fitsLine(text string) bool { return len(text) <= maxText && !strings.Contains(text, "\n") }
 
-// breakLines breaks a text's lines between words, so none is longer than width unless
-// one word is.
+// breakLines wraps a text between words, so no line is longer than width unless a single
+// word is.
 func breakLines(text string, width int) (lines []string) {
 	for paragraph := range strings.Lines(text) {
 		line := ""
@@ -150,7 +150,7 @@ func flagHead(f *pflag.Flag) string {
 	return head
 }
 
-// flagDefault shows a default that is not the empty one of its type.
+// flagDefault returns a default that is not the zero value of its type.
 func flagDefault(f *pflag.Flag) string {
 	switch f.DefValue {
 	case "", "[]", "0", "false", "0s", "<nil>":

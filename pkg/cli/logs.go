@@ -15,7 +15,7 @@ import (
 	"k8s.io/klog/v2"
 )
 
-// Logs are the flags on logs of a program that has no feature gates of its own.
+// Logs holds the logging flags of a program without its own feature gates.
 type Logs struct {
 	config *logsapi.LoggingConfiguration
 	gate   featuregate.MutableVersionedFeatureGate
@@ -31,8 +31,8 @@ func NewLogs() *Logs {
 // AddFlags adds the flags.
 func (l *Logs) AddFlags(fs *pflag.FlagSet) { logsapi.AddFlags(l.config, fs) }
 
-// Before returns the function of a command. It checks the flags, applies them to the
-// process, and calls run with a context that logs accordingly. It may succeed once.
+// Before returns the function of a command. It validates the flags, applies them to the
+// process, and calls run with a context that has the logger. It may succeed only once.
 func (l *Logs) Before(run func(ctx context.Context) error) func(*cobra.Command, []string) error {
 	return func(c *cobra.Command, _ []string) error {
 		if err := ApplyLogs(l.config, l.gate); err != nil {
@@ -42,8 +42,8 @@ func (l *Logs) Before(run func(ctx context.Context) error) func(*cobra.Command, 
 	}
 }
 
-// ApplyLogs checks a configuration of logs and applies it to the process. It is for
-// programs whose configuration and feature gates are elsewhere.
+// ApplyLogs validates a logging configuration and applies it to the process. It is for
+// programs whose configuration and feature gates are defined elsewhere.
 func ApplyLogs(config *logsapi.LoggingConfiguration, gate featuregate.FeatureGate) error {
 	if err := logsapi.ValidateAndApply(config, gate); err != nil {
 		return fmt.Errorf("--logging-format and the other flags on logs: %w", err)

@@ -10,18 +10,19 @@ import (
 	baseversion "k8s.io/component-base/version"
 )
 
-// Program is a program that runs until it is stopped, built with Kubernetes' libraries.
+// Program is a long-running program built with Kubernetes' libraries.
 type Program struct {
 	Name, Short, Long, Example string
 	Flags                      cliflag.NamedFlagSets
-	// Logs has the flags on logs, which are among Flags.
+	// Logs holds the logging flags, which are included in Flags.
 	Logs *Logs
 	// Validate checks the flags together.
 	Validate func() error
 	Run      func(context.Context) error
 }
 
-// Command returns the program's root command. It has the command version, and those given.
+// Command returns the program's root command, with the command version and the given
+// ones.
 func (p *Program) Command(commands ...*cobra.Command) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:     p.Name,

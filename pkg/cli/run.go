@@ -15,8 +15,8 @@ import (
 	"k8s.io/klog/v2"
 )
 
-// SignalContext returns a context that ends with the first SIGINT or SIGTERM. A
-// second signal ends the program at once.
+// SignalContext returns a context that ends with the first SIGINT or SIGTERM. A second
+// signal ends the program immediately.
 func SignalContext() (context.Context, context.CancelFunc) {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop)
@@ -30,8 +30,8 @@ func Main(root *cobra.Command, args []string, stdout, stderr io.Writer) int {
 	return Run(ctx, root, args, stdout, stderr)
 }
 
-// Run runs a program's root command and returns the exit code. An error is one
-// message on stderr: no usage, no stack.
+// Run runs a program's root command and returns the exit code. It prints an error as one
+// message on stderr, without usage or stack trace.
 func Run(ctx context.Context, root *cobra.Command, args []string, stdout, stderr io.Writer) int {
 	root.SetArgs(args)
 	root.SetOut(stdout)

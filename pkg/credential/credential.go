@@ -17,23 +17,23 @@ import (
 	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
 )
 
-// Credential is what a kubeconfig has about the server of its current context.
+// Credential is the content of a kubeconfig for the server of its current context.
 type Credential struct {
-	// Config reaches the server with the credential.
+	// Config is the client configuration with the credential.
 	Config *rest.Config
-	// Namespace goes with the context.
+	// Namespace is the namespace of the context.
 	Namespace string
-	// Issued and Expires bound the validity of a token or a client certificate. Both are
-	// zero if they are not known: for a password, or a program that makes tokens.
+	// Issued and Expires are the validity of a token or a client certificate. Both are
+	// zero if unknown: for a password, or a program that issues tokens.
 	Issued, Expires time.Time
-	// User is the name of the user in a token, such as system:serviceaccount:NS:NAME. Only
-	// the server verifies it. Empty if it is not known.
+	// User is the name of the user in a token, such as system:serviceaccount:NS:NAME.
+	// Only the server verifies it. It is empty if unknown.
 	User string
 
 	raw clientcmdapi.Config
 }
 
-// Parse reads a kubeconfig. Paths in it are relative to dir.
+// Parse parses a kubeconfig. Paths in it are relative to dir.
 func Parse(kubeconfig []byte, dir string) (*Credential, error) {
 	raw, err := clientcmd.Load(kubeconfig)
 	if err != nil {
@@ -62,7 +62,7 @@ func Parse(kubeconfig []byte, dir string) (*Credential, error) {
 	return c, nil
 }
 
-// read finds out how long the credential is valid, and whose it is.
+// read determines the validity and the user of the credential.
 func (c *Credential) read() {
 	token := c.Config.BearerToken
 	if c.Config.BearerTokenFile != "" {
@@ -85,8 +85,8 @@ func (c *Credential) read() {
 	}
 }
 
-// claimsOf returns the claims of a JSON web token, zero values for those that it does not
-// have or if it can't be decoded.
+// claimsOf returns the claims of a JSON web token, or zero values for missing ones or if
+// it can't be decoded.
 func claimsOf(token string) (user string, issued, expires time.Time) {
 	parts := strings.Split(token, ".")
 	if len(parts) != 3 {
@@ -113,19 +113,20 @@ func claimsOf(token string) (user string, issued, expires time.Time) {
 	return claims.Subject, at(claims.Issued), at(claims.Expires)
 }
 
-// WithToken is a kubeconfig that is the same but for its user, which has a token.
+// WithToken returns the same kubeconfig with a token as the user's credential.
 func (c *Credential) WithToken(token string) ([]byte, error) {
 	return c.ForUser(c.raw.Contexts[c.raw.CurrentContext].AuthInfo, token)
 }
 
-// ForUser is a kubeconfig for the same server and namespace and another user's token.
+// ForUser returns a kubeconfig for the same server and namespace and another user's
+// token.
 func (c *Credential) ForUser(user, token string) ([]byte, error) {
 	const name = "epic"
 	now := c.raw.Contexts[c.raw.CurrentContext]
 	cluster := c.raw.Clusters[now.Cluster].DeepCopy()
 	cluster.LocationOfOrigin = ""
 	if len(cluster.CertificateAuthorityData) == 0 && cluster.CertificateAuthority != "" {
-		// A path means nothing elsewhere.
+		// A path is not valid on another machine.
 		data, err := os.ReadFile(cluster.CertificateAuthority)
 		if err != nil {
 			return nil, err
@@ -141,11 +142,11 @@ func (c *Credential) ForUser(user, token string) ([]byte, error) {
 	return clientcmd.Write(*out)
 }
 
-// valid reports whether the credential is one at this time, as far as it is known.
+// valid reports whether the credential is valid at this time, as far as is known.
 func (c *Credential) valid(now time.Time) bool { return c.Expires.IsZero() || now.Before(c.Expires) }
 
-// better reports whether c must be used rather than other: one that is valid, and of two
-// such the one that was issued later.
+// better reports whether c must be used instead of other: a valid one, and of two valid
+// ones the one that was issued later.
 func (c *Credential) better(other *Credential, now time.Time) bool {
 	if other == nil {
 		return true

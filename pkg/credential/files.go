@@ -16,27 +16,27 @@ import (
 	"k8s.io/klog/v2"
 )
 
-// readAgain is how often files are read again. Kubernetes updates mounted Secrets within
-// about a minute.
+// readAgain is the interval at which files are reloaded. Kubernetes updates mounted
+// Secrets within about a minute.
 const readAgain = 10 * time.Second
 
-// Files are kubeconfigs, of which the one counts that was issued last. One that is missing
-// is none, as long as there is another.
+// Files is a source of kubeconfig files, of which the one that was issued last is used. A
+// missing file is ignored, as long as there is another.
 type Files struct {
 	Paths     []string
 	Transport *Transport
-	// Check refuses a credential; may be nil.
+	// Check rejects a credential by returning an error; may be nil.
 	Check func(*Credential) error
 	// Observe is called with each credential that Run sets; may be nil.
 	Observe func(*Credential)
 
-	// last are the contents of the files when one of them was chosen.
+	// last holds the contents of the files when one of them was last chosen.
 	last [][]byte
-	// set is the credential that was set last.
+	// set is the credential that was last set.
 	set *Credential
 }
 
-// Load reads the files and sets the credential of the transport, if one of them changed.
+// Load reads the files and sets the credential of the transport if one of them changed.
 func (f *Files) Load() error {
 	var best *Credential
 	var errs []error
@@ -84,8 +84,8 @@ func (f *Files) Load() error {
 	return nil
 }
 
-// Run reads the files again until ctx ends. Files that can't be read are reported once,
-// and the credential stays.
+// Run reloads the files until ctx ends. Unreadable files are logged once, and the
+// credential stays.
 func (f *Files) Run(ctx context.Context) {
 	tick := time.NewTicker(readAgain)
 	defer tick.Stop()

@@ -13,11 +13,11 @@ import (
 	"k8s.io/client-go/rest"
 )
 
-// ErrNone is the error of requests before there is a credential.
+// ErrNone is the error of requests before a credential is set.
 var ErrNone = errors.New("no credential for EPIC's API yet")
 
 // Transport sends requests to the server of its credential, with that credential. Another
-// credential takes effect with the next request; connections and watches that are open continue.
+// credential takes effect with the next request; open connections and watches continue.
 type Transport struct {
 	current      atomic.Pointer[target]
 	unauthorized chan struct{}
@@ -29,7 +29,7 @@ type target struct {
 	send       http.RoundTripper
 }
 
-// NewTransport returns one without a credential: its requests fail with ErrNone.
+// NewTransport returns a Transport without a credential: its requests fail with ErrNone.
 func NewTransport() *Transport { return &Transport{unauthorized: make(chan struct{}, 1)} }
 
 // Set replaces the credential.
@@ -47,7 +47,7 @@ func (t *Transport) Set(c *Credential) error {
 	return nil
 }
 
-// Credential returns the present one, nil if there is none yet.
+// Credential returns the current credential, or nil if there is none yet.
 func (t *Transport) Credential() *Credential {
 	if now := t.current.Load(); now != nil {
 		return now.credential
@@ -55,8 +55,8 @@ func (t *Transport) Credential() *Credential {
 	return nil
 }
 
-// Expires returns when the present credential expires, zero if there is none or that is not
-// known.
+// Expires returns when the current credential expires, or zero if there is none or that
+// is unknown.
 func (t *Transport) Expires() time.Time {
 	if c := t.Credential(); c != nil {
 		return c.Expires
@@ -64,12 +64,12 @@ func (t *Transport) Expires() time.Time {
 	return time.Time{}
 }
 
-// Unauthorized receives after the server did not accept the credential.
+// Unauthorized returns a channel that receives after the server rejected the credential.
 func (t *Transport) Unauthorized() <-chan struct{} { return t.unauthorized }
 
-// Config is for clients that send their requests by this transport.
+// Config returns a configuration for clients that use this transport.
 func (t *Transport) Config() *rest.Config {
-	// The name is never looked up.
+	// The name is never resolved.
 	return &rest.Config{Host: "https://epic.invalid", Transport: t}
 }
 

@@ -11,8 +11,8 @@ import (
 	"go4.org/netipx"
 )
 
-// reserved are the prefixes that no endpoint without a tunnel has in any
-// installation, each with what it is.
+// reserved lists the prefixes that no endpoint without a tunnel may have in any
+// installation, each with a description.
 var reserved = []named{
 	{netip.MustParsePrefix("0.0.0.0/8"), "an address of this host"},
 	{netip.MustParsePrefix("::/128"), "an unspecified address"},
@@ -23,8 +23,8 @@ var reserved = []named{
 	{netip.MustParsePrefix("224.0.0.0/4"), "a multicast address"},
 	{netip.MustParsePrefix("ff00::/8"), "a multicast address"},
 	{netip.MustParsePrefix("255.255.255.255/32"), "the broadcast address"},
-	// Where clouds serve a machine's metadata and credentials, next to the
-	// link-local 169.254.169.254.
+	// Addresses at which clouds serve a machine's metadata and credentials, in addition
+	// to the link-local 169.254.169.254.
 	{netip.MustParsePrefix("fd00:ec2::254/128"), "a cloud's metadata address"},
 	{netip.MustParsePrefix("fd20:ce::254/128"), "a cloud's metadata address"},
 	{netip.MustParsePrefix("100.100.100.200/32"), "a cloud's metadata address"},
@@ -32,14 +32,14 @@ var reserved = []named{
 	{netip.MustParsePrefix("192.0.0.192/32"), "a cloud's metadata address"},
 }
 
-// named is a prefix and what its addresses are.
+// named is a prefix and the description of its addresses.
 type named struct {
 	netip.Prefix
 	what string
 }
 
-// List is a set of addresses that endpoints without a tunnel must not have.
-// The zero value denies the reserved ones only.
+// List is a set of addresses that endpoints without a tunnel must not have. The zero
+// value only contains the reserved ones.
 type List struct {
 	prefixes []named
 	ranges   []addressRange
@@ -71,7 +71,7 @@ func (d *List) AddAddress(a netip.Addr, what string) {
 	d.single[a.Unmap().WithZone("")] = what
 }
 
-// Check returns what a denied address is, such as "a service address of the
+// Check returns the description of a denied address, such as "a service address of the
 // gateway cluster", and false for an address that is not denied.
 func (d *List) Check(a netip.Addr) (what string, denied bool) {
 	a = a.Unmap().WithZone("")
@@ -101,8 +101,8 @@ func (d *List) check(a netip.Addr) (string, bool) {
 	return what, ok
 }
 
-// Prefixes of IPv6 whose addresses networks may translate to the IPv4 address
-// in them, and where in the address it begins.
+// IPv6 prefixes whose addresses networks may translate to the embedded IPv4 address, with
+// the offset of that address.
 var translations = []struct {
 	prefix netip.Prefix
 	at     int
@@ -112,7 +112,7 @@ var translations = []struct {
 	{netip.MustParsePrefix("2002::/16"), 2},
 }
 
-// translated returns the IPv4 address that a network may make of an IPv6 one.
+// translated returns the IPv4 address to which a network may translate an IPv6 one.
 func translated(a netip.Addr) (netip.Addr, bool) {
 	if !a.Is6() {
 		return netip.Addr{}, false

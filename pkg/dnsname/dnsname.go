@@ -21,12 +21,12 @@ import (
 	"github.com/acnodal/epic/pkg/shorten"
 )
 
-// MaxTemplateLength is how long a template may be. A name has at most 253
+// MaxTemplateLength is the maximum length of a template. A name has at most 253
 // characters, and the longest field's name is shorter than that of a label.
 const MaxTemplateLength = 1024
 
-// DNSParams are the values of a template's fields. Those that a proxy does not
-// have are empty.
+// DNSParams are the values of a template's fields. Values that a proxy does not have are
+// empty.
 type DNSParams struct {
 	// LBName is the name of the load balancer or the gateway proxy.
 	LBName string
@@ -36,12 +36,12 @@ type DNSParams struct {
 	PureLBServiceName string
 	// ClusterServiceName is the display name of a gateway proxy.
 	ClusterServiceName string
-	// ClusterServiceNS is the namespace of the Gateway in the tenant's cluster. It
-	// may be empty, since clients may leave it out: the name then has no part for it.
+	// ClusterServiceNS is the namespace of the Gateway in the tenant's cluster. It may be
+	// empty, because clients may omit it: the name then has no part for it.
 	ClusterServiceNS string
 	// Account is the name of the account.
 	Account string
-	// IPAddress is the public address. Its dots and colons become dashes.
+	// IPAddress is the public address. Its dots and colons are replaced by dashes.
 	IPAddress string
 }
 
@@ -56,8 +56,7 @@ var SampleParams = DNSParams{
 	IPAddress:          "192.0.2.1",
 }
 
-// fields are the names of a template's fields, in the order in which messages
-// list them.
+// fields are the names of a template's fields, in the order used in messages.
 var fields = []string{"LBName", "LBSGName", "PureLBServiceName", "ClusterServiceName", "ClusterServiceNS", "Account", "IPAddress"}
 
 func (p DNSParams) value(field string) string {
@@ -80,10 +79,10 @@ func (p DNSParams) value(field string) string {
 	return ""
 }
 
-// RenderDNSName fills a template in. DNS does not tell upper case from lower,
-// so the name is in lower case. It is an error if the template has anything but
-// text and the fields of DNSParams, if a field that it uses and that every object
-// has is empty, or if the result is no DNS name.
+// RenderDNSName renders a template. DNS is not case-sensitive, so the name is in lower
+// case. It returns an error if the template contains anything but text and the fields of
+// DNSParams, if a field that it uses and that every object has is empty, or if the result
+// is not a DNS name.
 func RenderDNSName(template string, params DNSParams) (string, error) {
 	parts, err := parseTemplate(template)
 	if err != nil {
@@ -117,15 +116,15 @@ func RenderDNSName(template string, params DNSParams) (string, error) {
 	return out, nil
 }
 
-// optionalField is the name of the one field that may be empty, and absent what
-// stands for it until its place is closed. No template has it: see parseTemplate.
+// optionalField is the name of the one field that may be empty, and absent its
+// placeholder until it is removed. No template contains it: see parseTemplate.
 const (
 	optionalField = "ClusterServiceNS"
 	absent        = "\x00"
 )
 
-// withoutAbsent closes the places of empty fields, with one of the dots or dashes
-// around each: service..example.com is no name.
+// withoutAbsent removes the placeholders of empty fields, with one of the dots or dashes
+// around each: service..example.com is not a name.
 func withoutAbsent(name string) string {
 	if !strings.Contains(name, absent) {
 		return name
@@ -156,7 +155,7 @@ func parseTemplate(template string) ([]part, error) {
 	const name = "dnsName"
 	trees := map[string]*parse.Tree{}
 	parser := parse.New(name)
-	// Functions are refused below, known or not, with what to write instead.
+	// Functions are rejected below, known or not, with the fix.
 	parser.Mode = parse.SkipFuncCheck
 	tree, err := parser.Parse(template, "", "", trees)
 	if err != nil {
@@ -198,5 +197,5 @@ func errNotPlain(what string) error {
 	return fmt.Errorf("%s is not allowed: use text and these fields only: {{.%s}}", shown(what), strings.Join(fields, "}}, {{."))
 }
 
-// shown is what a message shows of a text.
+// shown returns a text in a form suitable for a message.
 func shown(s string) string { return shorten.To(80, s) }

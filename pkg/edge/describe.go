@@ -12,8 +12,8 @@ import (
 	epicv1 "github.com/acnodal/epic/pkg/apis/epic/v1"
 )
 
-// Describe returns the settings that are not the defaults, for people: each as the path of its
-// field below edge, and its value.
+// Describe returns the settings that differ from the defaults, for people: each as the
+// path of its field below edge, and its value.
 func (s *Settings) Describe() []string {
 	usual := settle(&epicv1.EdgeSpec{})
 	var out []string

@@ -17,14 +17,15 @@ import (
 type Refusal struct {
 	// Field is the path below the edge settings, such as "rateLimit.requests".
 	Field string
-	// Value is what the proxy has there.
+	// Value is the proxy's value.
 	Value string
-	// Message is the rule and the way out.
+	// Message contains the rule and the fix.
 	Message string
 }
 
-// Of returns the settings of a proxy of a group with its own settings, either of which
-// may be nil. What the group does not allow is refused, and the group's holds instead.
+// Of returns the settings of a proxy, given its group and its own settings, either of
+// which may be nil. Settings that the group does not allow are refused, and those of the
+// group apply instead.
 func Of(group *epicv1.LBServiceGroup, own *epicv1.EdgeSpec) (Settings, []Refusal) {
 	m := merge{out: &epicv1.EdgeSpec{}, own: own, base: &epicv1.EdgeSpec{}, group: "(unknown)"}
 	if group != nil {
@@ -48,7 +49,7 @@ func Of(group *epicv1.LBServiceGroup, own *epicv1.EdgeSpec) (Settings, []Refusal
 	return settle(m.out), m.refused
 }
 
-// merge is the settings of a proxy in the making.
+// merge is the state while settings are computed.
 type merge struct {
 	group     string
 	allowed   []epicv1.EdgePart
@@ -61,7 +62,7 @@ func (m *merge) refuse(field, value, format string, args ...any) {
 	m.refused = append(m.refused, Refusal{field, value, fmt.Sprintf(format, args...)})
 }
 
-// limits takes the numbers of connections.
+// limits merges the connection limits.
 func (m *merge) limits() {
 	base, own := deref(m.base.ConnectionLimit), deref(m.own.ConnectionLimit)
 	m.out.ConnectionLimit = &epicv1.ConnectionLimit{
@@ -78,7 +79,7 @@ func (m *merge) lower(field string, base, own *int32) *int32 {
 	return cmp.Or(own, base)
 }
 
-// rates takes the rates of requests and connections.
+// rates merges the rates of requests and connections.
 func (m *merge) rates() {
 	base, own := deref(m.base.RateLimit), deref(m.own.RateLimit)
 	m.out.RateLimit = &epicv1.RateLimit{
@@ -103,10 +104,10 @@ func (m *merge) slower(field string, base, own *epicv1.Rate) *epicv1.Rate {
 	return own
 }
 
-// String returns the rate as people write it.
+// String formats the rate for people.
 func (r *Rate) String() string { return fmt.Sprintf("%d in %s", r.Count, r.Interval) }
 
-// parts takes the parts that a group leaves to its proxies.
+// parts merges the parts that a group leaves to its proxies.
 func (m *merge) parts() {
 	base, own, out := m.base, m.own, m.out
 	out.ProxyProtocol = part(m, epicv1.EdgeProxyProtocol, "proxyProtocol", base.ProxyProtocol, own.ProxyProtocol, func(b, o epicv1.ProxyProtocol) epicv1.ProxyProtocol {
@@ -133,7 +134,7 @@ func (m *merge) parts() {
 	m.tracing()
 }
 
-// tracing takes which requests are traced. Where traces go is up to the group.
+// tracing merges which requests are traced. The group determines where traces are sent.
 func (m *merge) tracing() {
 	base, own := m.base.Tracing, m.own.Tracing
 	m.out.Tracing = part(m, epicv1.EdgeTracing, "tracing", base, own, func(b, o epicv1.Tracing) epicv1.Tracing {
@@ -163,8 +164,8 @@ func mergeHealthCheck(b, o epicv1.HealthCheck) epicv1.HealthCheck {
 	return merged
 }
 
-// part merges one part, if the group leaves it to its proxies. A proxy may repeat what the
-// group has.
+// part merges one part, if the group leaves it to its proxies. A proxy may repeat the
+// group's value.
 func part[T any](m *merge, name epicv1.EdgePart, field string, base, own *T, fields func(base, own T) T) *T {
 	if own == nil {
 		return base

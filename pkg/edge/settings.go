@@ -12,51 +12,51 @@ import (
 
 // Settings are the edge settings of one proxy, with all defaults.
 type Settings struct {
-	// PerListener and PerBackend are how many connections there may be.
+	// PerListener and PerBackend are the maximum numbers of connections.
 	PerListener, PerBackend int32
-	// Requests, RequestsPerClient and Connections bound rates; nil if there is no bound.
+	// Requests, RequestsPerClient and Connections are rate limits; nil means no limit.
 	Requests, RequestsPerClient, Connections *Rate
-	// ClientsSendAddress indicates that connections of clients start with a header of the
-	// PROXY protocol.
+	// ClientsSendAddress indicates that client connections start with a PROXY protocol
+	// header.
 	ClientsSendAddress bool
-	// BackendsGetAddress is the version of the header that endpoints get.
+	// BackendsGetAddress is the version of the header sent to endpoints.
 	BackendsGetAddress epicv1.ProxyProtocolVersion
-	// HTTP3 is nil if it is not served.
+	// HTTP3 is nil if HTTP/3 is not served.
 	HTTP3 *HTTP3
 	// HealthCheck is nil if endpoints are not checked.
 	HealthCheck *HealthCheck
-	// Outlier is nil if endpoints are not judged.
+	// Outlier is nil if outlier detection is disabled.
 	Outlier *Outlier
-	// AccessLog is what is written for each request and connection.
+	// AccessLog is the format of the line for each request and connection.
 	AccessLog epicv1.AccessLog
 	// Tracing is nil if requests are not traced.
 	Tracing *Tracing
 }
 
-// Rate is a number in a time.
+// Rate is a number per time.
 type Rate struct {
 	Count, Burst uint32
 	Interval     time.Duration
 }
 
-// HTTP3 is how HTTP/3 is served.
+// HTTP3 configures HTTP/3.
 type HTTP3 struct{ MaxAge time.Duration }
 
-// HealthCheck is how endpoints are checked.
+// HealthCheck configures health checks of endpoints.
 type HealthCheck struct {
 	Type              epicv1.HealthCheckType
 	Interval, Timeout time.Duration
-	// Unhealthy and Healthy are how many checks in a row change the state.
+	// Unhealthy and Healthy are the numbers of consecutive checks that change the state.
 	Unhealthy, Healthy uint32
-	// Path and Host are of the request, and MinStatus and MaxStatus of the answer, of type
-	// HTTP. An empty host is left to the backend.
+	// Path and Host are for the request, and MinStatus and MaxStatus for the response, of
+	// type HTTP. If Host is empty, it depends on the backend.
 	Path, Host           string
 	MinStatus, MaxStatus int64
-	// Service is what type GRPC asks about.
+	// Service is the service that is checked for type GRPC.
 	Service string
 }
 
-// Outlier is how endpoints are judged.
+// Outlier configures outlier detection.
 type Outlier struct {
 	Errors            epicv1.OutlierErrors
 	Consecutive       uint32
@@ -65,16 +65,16 @@ type Outlier struct {
 	MaxPercent        uint32
 }
 
-// Tracing is which requests are traced.
+// Tracing configures tracing.
 type Tracing struct {
 	// Host is the DNS name or IP address of the collector, and Port its port.
 	Host string
 	Port uint16
-	// Share is the part of the requests, in percent.
+	// Share is the percentage of traced requests.
 	Share float64
 }
 
-// The defaults, which the doc comments of the API's types name.
+// Defaults, which the doc comments of the API's types name.
 const (
 	defaultRateInterval   = time.Second
 	defaultMaxAge         = 24 * time.Hour
@@ -92,7 +92,7 @@ const (
 	defaultTraced         = 10_000
 )
 
-// settle makes settings of what a proxy has.
+// settle returns the settings for the given values.
 func settle(e *epicv1.EdgeSpec) Settings {
 	s := Settings{
 		PerListener: epic.MaxListenerConnections, PerBackend: epic.MaxBackendConnections,
@@ -148,7 +148,7 @@ func healthCheck(h *epicv1.HealthCheck) *HealthCheck {
 		low, high := c.MinStatus, c.MaxStatus
 		out.MinStatus = int64(number(low, defaultMinStatus))
 		out.MaxStatus = int64(number(high, defaultMaxStatus))
-		// Only one of the two was given, beyond the default of the other.
+		// Only one of the two was set, beyond the default of the other.
 		if high == nil {
 			out.MaxStatus = max(out.MaxStatus, out.MinStatus)
 		} else {
@@ -183,7 +183,7 @@ func rateOf(r *epicv1.Rate) *Rate {
 	return &Rate{Count: uint32(r.Count), Burst: uint32(max(number(r.Burst, r.Count), r.Count)), Interval: duration(r.Interval, defaultRateInterval)}
 }
 
-// number is a number that may be left out, or that the API would not accept.
+// number returns a number, or the default if it is missing or the API would reject it.
 func number(n *int32, otherwise int32) int32 {
 	if n == nil || *n < 1 {
 		return otherwise
@@ -191,7 +191,8 @@ func number(n *int32, otherwise int32) int32 {
 	return *n
 }
 
-// duration is a time that may be left out, or that the API would not accept.
+// duration returns a duration, or the default if it is missing or the API would reject
+// it.
 func duration(d epicv1.Duration, otherwise time.Duration) time.Duration {
 	if v, err := time.ParseDuration(string(d)); err == nil && v > 0 {
 		return v

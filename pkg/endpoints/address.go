@@ -8,7 +8,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 )
 
-// The numbers that IANA gave to the transport protocols that proxies carry.
+// Numbers that IANA assigned to the transport protocols that proxies support.
 const (
 	protocolTCP uint8 = 6
 	protocolUDP uint8 = 17
@@ -16,8 +16,8 @@ const (
 
 const maxPort = 65535
 
-// nodeAddress reads an address at which tunnels may end. It takes only what the
-// API takes as a key of status.gue-tunnel-endpoints, in its shortest form.
+// nodeAddress parses an address at which tunnels may end. It only accepts what the API
+// accepts as a key of status.gue-tunnel-endpoints, in its shortest form.
 func nodeAddress(s string) (netip.Addr, bool) {
 	a, err := netip.ParseAddr(s)
 	if err != nil || a.Zone() != "" {
@@ -30,8 +30,8 @@ func nodeAddress(s string) (netip.Addr, bool) {
 	return a, true
 }
 
-// podAddress reads an address to which a proxy may connect. What would mean the
-// proxy's own host, or what is next to it, is not a tenant's.
+// podAddress parses an address to which a proxy may connect. It rejects addresses of the
+// proxy's own host or link.
 func podAddress(s string) (netip.Addr, bool) {
 	a, ok := nodeAddress(s)
 	if !ok || a.IsLoopback() || a.IsLinkLocalUnicast() {
@@ -44,8 +44,8 @@ func portNumber(n int32) (uint16, bool) {
 	return uint16(n), n >= 1 && n <= maxPort
 }
 
-// ProtocolNumber returns the number of a protocol of the API, where an absent one is TCP,
-// and false if proxies do not carry it.
+// ProtocolNumber returns the number of a protocol of the API, which is TCP by default,
+// and false if proxies do not support it.
 func ProtocolNumber(p corev1.Protocol) (uint8, bool) {
 	switch p {
 	case corev1.ProtocolTCP, "":
@@ -57,7 +57,7 @@ func ProtocolNumber(p corev1.Protocol) (uint8, bool) {
 	return 0, false
 }
 
-// ProtocolName returns the name of a protocol that proxies carry, as in "tcp".
+// ProtocolName returns the name of a protocol that proxies support, such as "tcp".
 func ProtocolName(protocol uint8) string {
 	if protocol == protocolUDP {
 		return "udp"

@@ -18,33 +18,33 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// LeaveAfter is how long connections to an endpoint continue after its object has lost it.
-// Nodes keep its open connections and open no new ones. The controller keeps the tunnel
-// that only this endpoint needed a little longer.
+// LeaveAfter is how long connections to an endpoint continue after its object has lost
+// it. Nodes keep its open connections and open no new ones. If only this endpoint needed
+// a tunnel, the controller keeps it a little longer.
 const LeaveAfter = time.Minute
 
 // Endpoint is one address and port of a tenant's pod that may get requests.
 type Endpoint struct {
 	// Address is the pod's address and port, inside the tunnel.
 	Address netip.AddrPort
-	// Node is the address of the client node at which tunnels end; the zero value
-	// when it is not known, or when the endpoint does not need one.
+	// Node is the address of the client node at which tunnels end; the zero value if it
+	// is not known, or if the endpoint does not need one.
 	Node netip.Addr
 	// Protocol is the number of the transport protocol: 6 for TCP, 17 for UDP.
 	Protocol uint8
-	// Unreadable indicates that a node is named whose address is none, so nothing leads
-	// to the endpoint: neither a tunnel nor a direct way.
+	// Unreadable indicates that the named node has an invalid address, so the endpoint
+	// can't be reached: neither through a tunnel nor directly.
 	Unreadable bool `json:",omitempty"`
-	// Draining indicates that the endpoint terminates and still serves: it gets new requests
-	// only where no other is left. Only OfBackend sets it.
+	// Draining indicates that the endpoint is terminating and still serves: it only gets
+	// new requests if there is no other. Only OfBackend sets it.
 	Draining bool `json:",omitempty"`
 }
 
 // Direct reports whether a proxy reaches the endpoint without a tunnel.
 func (e *Endpoint) Direct() bool { return !e.Node.IsValid() && !e.Unreadable }
 
-// Nodes are the nodes to which these endpoints need tunnels, each once and in
-// the order of their addresses.
+// Nodes returns the distinct nodes to which these endpoints need tunnels, sorted by
+// address.
 func Nodes(endpoints []Endpoint) []netip.Addr {
 	var nodes []netip.Addr
 	for _, e := range endpoints {
@@ -56,13 +56,13 @@ func Nodes(endpoints []Endpoint) []netip.Addr {
 	return slices.Compact(nodes)
 }
 
-// target is what makes an endpoint that one proxy can have only once.
+// target identifies an endpoint, which one proxy can have only once.
 type target struct {
 	address  netip.AddrPort
 	protocol uint8
 }
 
-// set collects endpoints, each once.
+// set is a set of endpoints.
 type set map[target]way
 
 // way is how an endpoint is reached.
@@ -72,17 +72,17 @@ type way struct {
 	draining   bool
 }
 
-// add takes an endpoint in. A proxy can tell pods apart by their addresses only, so
-// of several nodes said to have the same one, the lowest wins, and one
-// that is known over one that is not. It returns false when two nodes are known.
+// add adds an endpoint. A proxy can only distinguish pods by their addresses, so if
+// several nodes are reported for the same address, the lowest wins, and a known node wins
+// over an unknown one. add returns false if two nodes are known.
 func (s set) add(e Endpoint) bool {
 	key := target{e.Address, e.Protocol}
 	has, ok := s[key]
-	// An endpoint of several slices is drained when all of them say so.
+	// An endpoint in several slices is draining if all of them report it as such.
 	draining := e.Draining && (has.draining || !ok)
 	switch {
 	case !ok || !has.node.IsValid():
-		// Once said to be on a node, it is never reached past it.
+		// An endpoint that is reported to be on a node is never reached directly.
 		s[key] = way{e.Node, !e.Node.IsValid() && (e.Unreadable || has.unreadable), draining}
 		return true
 	case !e.Node.IsValid() || e.Node == has.node:
@@ -96,7 +96,7 @@ func (s set) add(e Endpoint) bool {
 	return false
 }
 
-// sorted is all endpoints, in the order of address, port and protocol.
+// sorted returns all endpoints, sorted by address, port and protocol.
 func (s set) sorted() []Endpoint {
 	all := make([]Endpoint, 0, len(s))
 	for key, way := range s {
@@ -108,17 +108,17 @@ func (s set) sorted() []Endpoint {
 	return all
 }
 
-// collector is what both kinds of proxy gather endpoints with.
+// collector collects endpoints for both kinds of proxy.
 type collector struct {
 	endpoints set
 	problems  problems
-	// drains makes the collector report which endpoints are draining.
+	// drains makes the collector report draining endpoints.
 	drains bool
 }
 
 func newCollector() *collector { return &collector{endpoints: set{}, problems: problems{}} }
 
-// add takes in one endpoint that object, such as "RemoteEndpoint web", gives.
+// add adds one endpoint from an object, such as "RemoteEndpoint web".
 func (c *collector) add(object string, e Endpoint) {
 	if !c.endpoints.add(e) {
 		c.problems.add(ReasonAddressOnSeveralNodes, object,
@@ -130,15 +130,14 @@ func (c *collector) result() ([]Endpoint, []Problem) {
 	return c.endpoints.sorted(), c.problems.sorted()
 }
 
-// object is a pointer to an API object.
+// object is implemented by pointers to API objects.
 type object interface {
 	comparable
 	metav1.Object
 }
 
-// mine are the objects in the namespace of their owner that are not being
-// deleted, sorted by name, so the order of the input decides
-// nothing.
+// mine returns the objects in the namespace of their owner that are not being deleted,
+// sorted by name, so the result does not depend on the order of the input.
 func mine[T object](owner metav1.Object, all []T) []T {
 	var out []T
 	var none T

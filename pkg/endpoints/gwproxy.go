@@ -14,17 +14,17 @@ import (
 	epicv1 "github.com/acnodal/epic/pkg/apis/epic/v1"
 )
 
-// ServiceOf is the uid of the tenant's Service that a slice belongs to; empty
-// when it names none.
+// ServiceOf returns the UID of the tenant's Service to which a slice belongs; empty if it
+// names none.
 func ServiceOf(slice *epicv1.GWEndpointSlice) string {
 	return slice.Spec.ParentRef.UID
 }
 
-// OfGWProxy finds the endpoints of a gateway proxy: those that are ready, and those that
-// terminate and still serve, in the slices of the Services to which the proxy's routes lead, at the ports that
-// these mean. Routes of other proxies, slices of other Services, objects of
-// other namespaces and what is being deleted are passed over. Both results are
-// sorted, and the same whatever the order of the input.
+// OfGWProxy returns the endpoints of a gateway proxy: ready ones, and terminating ones
+// that still serve, in the slices of the Services to which the proxy's routes lead, at
+// the ports of the routes. It ignores routes of other proxies, slices of other Services,
+// objects of other namespaces, and objects that are being deleted. Both results are
+// sorted and independent of the order of the input.
 func OfGWProxy(proxy *epicv1.GWProxy, routes []*epicv1.GWRoute, all []*epicv1.GWEndpointSlice) ([]Endpoint, []Problem) {
 	c := newCollector()
 	services := byService(proxy, all)
@@ -44,8 +44,8 @@ func OfGWProxy(proxy *epicv1.GWProxy, routes []*epicv1.GWRoute, all []*epicv1.GW
 	return c.result()
 }
 
-// OfGWRoute finds the endpoints to which one route leads, whatever its gateway
-// proxies are, as OfGWProxy does.
+// OfGWRoute returns the endpoints to which one route leads, regardless of its gateway
+// proxies, like OfGWProxy.
 func OfGWRoute(route *epicv1.GWRoute, all []*epicv1.GWEndpointSlice) ([]Endpoint, []Problem) {
 	c := newCollector()
 	services := byService(route, all)
@@ -55,17 +55,17 @@ func OfGWRoute(route *epicv1.GWRoute, all []*epicv1.GWEndpointSlice) ([]Endpoint
 	return c.result()
 }
 
-// OfGWEndpointSlice finds the endpoints of one slice that are ready. Their ports
-// are 0: which port is meant only a route says.
+// OfGWEndpointSlice returns the ready endpoints of one slice. Their ports are 0: only a
+// route determines the port.
 func OfGWEndpointSlice(slice *epicv1.GWEndpointSlice) ([]Endpoint, []Problem) {
 	c := newCollector()
 	c.addSlice("GWEndpointSlice "+slice.Name, slice, 0, protocolTCP)
 	return c.result()
 }
 
-// OfBackend finds the endpoints of one backend of a route of the namespace, among slices
-// of any Service, with those that are draining. Both results are sorted, and the same
-// whatever the order of the input.
+// OfBackend returns the endpoints of one backend of a route of the namespace, including
+// draining ones; all may contain slices of any Service. Both results are sorted and
+// independent of the order of the input.
 func OfBackend(namespace string, b Backend, all []*epicv1.GWEndpointSlice) ([]Endpoint, []Problem) {
 	c := newCollector()
 	c.drains = true
@@ -73,7 +73,7 @@ func OfBackend(namespace string, b Backend, all []*epicv1.GWEndpointSlice) ([]En
 	return c.result()
 }
 
-// byService are the slices in the namespace of their owner, by the uids of their
+// byService returns the slices in the namespace of their owner, by the UIDs of their
 // Services.
 func byService(owner metav1.Object, all []*epicv1.GWEndpointSlice) map[string][]*epicv1.GWEndpointSlice {
 	services := map[string][]*epicv1.GWEndpointSlice{}
@@ -85,7 +85,7 @@ func byService(owner metav1.Object, all []*epicv1.GWEndpointSlice) map[string][]
 	return services
 }
 
-// addBackend takes in what the slices of one Service have for one of its ports.
+// addBackend adds the endpoints in the slices of one Service for one of its ports.
 func (c *collector) addBackend(route string, b Backend, all []*epicv1.GWEndpointSlice) {
 	if len(all) == 0 {
 		c.problems.add(ReasonBackendWithoutSlices, route,
@@ -102,7 +102,7 @@ func (c *collector) addBackend(route string, b Backend, all []*epicv1.GWEndpoint
 	}
 }
 
-// addSlice takes in the endpoints of a slice that serve, at one port.
+// addSlice adds the serving endpoints of a slice, at one port.
 func (c *collector) addSlice(object string, slice *epicv1.GWEndpointSlice, port uint16, protocol uint8) {
 	for i := range slice.Spec.Endpoints {
 		if e := &slice.Spec.Endpoints[i]; ready(e) || draining(e) {
@@ -111,7 +111,7 @@ func (c *collector) addSlice(object string, slice *epicv1.GWEndpointSlice, port 
 	}
 }
 
-// port picks the one port of a slice that a backend means.
+// port determines the port of a slice for a backend.
 func (c *collector) port(route, object string, b Backend, numbers []int32) (uint16, bool) {
 	switch len(numbers) {
 	case 0:
@@ -143,21 +143,21 @@ func (b Backend) portText() string {
 	return fmt.Sprintf("port %d", b.Port)
 }
 
-// ready reports whether an endpoint may get new requests. By the rules of
-// Kubernetes one that does not say is ready; one that terminates is not, even if
-// it is published before it is ready.
+// ready reports whether an endpoint may get new requests. As in Kubernetes, an endpoint
+// without the condition is ready; a terminating one is not, even if it is published
+// before it is ready.
 func ready(e *discoveryv1.Endpoint) bool {
 	return (e.Conditions.Ready == nil || *e.Conditions.Ready) && (e.Conditions.Terminating == nil || !*e.Conditions.Terminating)
 }
 
-// draining reports whether an endpoint terminates and still serves. Requests that it has
-// are answered, and it gets others where no endpoint is ready.
+// draining reports whether an endpoint is terminating and still serves. Its requests
+// complete, and it gets others if no endpoint is ready.
 func draining(e *discoveryv1.Endpoint) bool {
 	return e.Conditions.Terminating != nil && *e.Conditions.Terminating && e.Conditions.Serving != nil && *e.Conditions.Serving
 }
 
-// addSliceEndpoint takes in one endpoint of a slice. Only its first address
-// counts: Kubernetes gives others no meaning.
+// addSliceEndpoint adds one endpoint of a slice. Only its first address counts:
+// Kubernetes defines no meaning for others.
 func (c *collector) addSliceEndpoint(object string, slice *epicv1.GWEndpointSlice, e *discoveryv1.Endpoint, port uint16, protocol uint8) {
 	if len(e.Addresses) == 0 {
 		c.problems.add(ReasonAddressUnusable, object, "an endpoint has no address: set one")
@@ -177,12 +177,12 @@ func (c *collector) addSliceEndpoint(object string, slice *epicv1.GWEndpointSlic
 		Draining: c.drains && !ready(e)})
 }
 
-// namesNode reports whether an endpoint's slice has an address of its node, readable or not.
+// namesNode reports whether an endpoint's slice has an address of its node, valid or not.
 func namesNode(slice *epicv1.GWEndpointSlice, e *discoveryv1.Endpoint) bool {
 	return e.NodeName != nil && slice.Spec.NodeAddresses[*e.NodeName] != ""
 }
 
-// nodeOf is the address of an endpoint's node.
+// nodeOf returns the address of an endpoint's node.
 func nodeOf(slice *epicv1.GWEndpointSlice, e *discoveryv1.Endpoint) (netip.Addr, bool) {
 	if e.NodeName == nil {
 		return netip.Addr{}, false

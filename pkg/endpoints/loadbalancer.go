@@ -10,16 +10,17 @@ import (
 	epicv1 "github.com/acnodal/epic/pkg/apis/epic/v1"
 )
 
-// LoadBalancerOf is the name of the load balancer that an endpoint belongs to,
-// in the endpoint's own namespace; empty when it names none.
+// LoadBalancerOf returns the name of the load balancer to which an endpoint belongs, in
+// the endpoint's own namespace; empty if it names none.
 func LoadBalancerOf(rep *epicv1.RemoteEndpoint) string {
 	return rep.Labels[epic.OwningLoadBalancerLabel]
 }
 
-// OfLoadBalancer finds the endpoints of a load balancer among remote endpoints,
-// of which others than its own, those of an earlier load balancer of the same name,
-// and those that are being deleted, are left out. With true-ingress switched off none of them needs a tunnel, and none has
-// a Node. Both results are sorted, and the same whatever the order of the input.
+// OfLoadBalancer returns the endpoints of a load balancer among remote endpoints. It
+// ignores those of other load balancers, those of an earlier load balancer of the same
+// name, and those that are being deleted. With true-ingress disabled, none of them needs
+// a tunnel, and none has a Node. Both results are sorted and independent of the order of
+// the input.
 func OfLoadBalancer(lb *epicv1.LoadBalancer, reps []*epicv1.RemoteEndpoint) ([]Endpoint, []Problem) {
 	c := newCollector()
 	tunnels := lb.Spec.TrueIngress == nil || *lb.Spec.TrueIngress
@@ -52,7 +53,7 @@ func (c *collector) addRemote(lb *epicv1.LoadBalancer, rep *epicv1.RemoteEndpoin
 	c.add(object, e)
 }
 
-// remote reads what is not about the node.
+// remote parses everything except the node.
 func (c *collector) remote(object string, spec *epicv1.RemoteEndpointSpec) (Endpoint, bool) {
 	address, ok := podAddress(spec.Address)
 	if !ok {

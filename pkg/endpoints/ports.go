@@ -15,31 +15,29 @@ import (
 	epicv1 "github.com/acnodal/epic/pkg/apis/epic/v1"
 )
 
-// ServicePortsAnnotation on a GWEndpointSlice lists which port of the tenant's
-// Service each port of the slice serves, as numbers and names: "80=http,
-// 9090=metrics". It settles what a route means by a port of a Service that has
-// several.
+// ServicePortsAnnotation on a GWEndpointSlice maps ports of the tenant's Service to ports
+// of the slice, as numbers and names: "80=http, 9090=metrics". It makes a route's port
+// unambiguous for a Service with several ports.
 const ServicePortsAnnotation = epic.LabelPrefix + "service-ports"
 
-// usualNames are what a port is called by convention, by the number at which a
-// Service has it.
+// usualNames holds conventional port names, by the Service's port number.
 var usualNames = map[int32]string{80: "http", 443: "https"}
 
-// A route names a port by the number that the tenant's Service gave it; a slice
-// has the ports of the pods, by name, and the Service itself is not here. The
-// name is the same in all slices of a Service, the number need not be. So a
-// backend's port is looked for as a name, over all slices of the Service:
+// A route identifies a port by its number in the tenant's Service; a slice has the ports
+// of the pods, by name, and the Service itself is not available here. The name is the
+// same in all slices of a Service, but the number need not be. So a backend's port is
+// resolved to a name, over all slices of the Service:
 //
-//  1. the name that the annotation service-ports of a slice gives the number;
-//  2. else the names of the ports that have the number themselves: most Services
-//     that have several ports number them as their pods do;
-//  3. else the name that is usual for the number: http for 80, https for 443;
-//  4. else any: a Service with one port has nothing to choose.
+//  1. the name that the annotation service-ports of a slice has for the number;
+//  2. otherwise the names of the ports with the same number: most Services with
+//     several ports use the numbers of their pods;
+//  3. otherwise the conventional name for the number: http for 80, https for 443;
+//  4. otherwise any: a Service with one port has only one.
 //
-// A slice is used when what is left stands for one port of its pods. A slice
-// whose ports name no number takes the backend's.
+// A slice is used if the names match exactly one port of its pods. A slice whose ports
+// have no number uses the backend's.
 
-// names are the port names that a backend may mean, by the rule above.
+// names returns the port names that a backend may refer to, by the rule above.
 func (b Backend) names(all []*epicv1.GWEndpointSlice) map[string]bool {
 	said, numbered, usual, every := map[string]bool{}, map[string]bool{}, map[string]bool{}, map[string]bool{}
 	for _, slice := range all {
@@ -69,9 +67,8 @@ func (b Backend) names(all []*epicv1.GWEndpointSlice) map[string]bool {
 	return every
 }
 
-// numbers are the ports of a slice's pods that the names stand for, each once
-// and in order. Zero is a port that names no number where the backend gives none
-// either.
+// numbers returns the distinct ports of a slice's pods with these names, in order. Zero
+// is a port without a number, if the backend has none either.
 func (b Backend) numbers(slice *epicv1.GWEndpointSlice, names map[string]bool) []int32 {
 	var numbers []int32
 	for i := range slice.Spec.Ports {
@@ -89,8 +86,8 @@ func (b Backend) numbers(slice *epicv1.GWEndpointSlice, names map[string]bool) [
 	return slices.Compact(numbers)
 }
 
-// saidNames returns the names that a slice's annotation gives a port of the Service:
-// one number may be a TCP port and a UDP port. What can't be read is passed over.
+// saidNames returns the names in a slice's annotation for a port of the Service: the same
+// number may be a TCP port and a UDP port. It ignores invalid entries.
 func saidNames(slice *epicv1.GWEndpointSlice, port int32) (names []string) {
 	for entry := range strings.SplitSeq(slice.Annotations[ServicePortsAnnotation], ",") {
 		number, name, ok := strings.Cut(entry, "=")
@@ -110,8 +107,8 @@ func (b Backend) carries(p *discoveryv1.EndpointPort) bool {
 	return ok && protocol == b.protocol()
 }
 
-// AppProtocol returns the application protocol of the port that the backend means, among
-// the slices of its Service; empty if none is given, or several are.
+// AppProtocol returns the application protocol of the backend's port, among the slices of
+// its Service; empty if none or several are set.
 func (b Backend) AppProtocol(all []*epicv1.GWEndpointSlice) string {
 	found, names := "", b.names(all)
 	for _, slice := range all {

@@ -11,9 +11,9 @@ import (
 	epicv1 "github.com/acnodal/epic/pkg/apis/epic/v1"
 )
 
-// ProxiesOf are the names of the gateway proxies that a route belongs to, in the
-// route's own namespace, each once and in order. The namespace in a parent
-// reference is one of the tenant's cluster and means nothing here.
+// ProxiesOf returns the distinct names of the gateway proxies to which a route belongs,
+// in the route's own namespace, sorted. The namespace in a parent reference refers to the
+// tenant's cluster and is ignored.
 func ProxiesOf(route *epicv1.GWRoute) []string {
 	var names []string
 	for _, refs := range parentsOf(&route.Spec) {
@@ -25,8 +25,8 @@ func ProxiesOf(route *epicv1.GWRoute) []string {
 	return slices.Compact(names)
 }
 
-// ServicesOf are the uids of the tenant's Services that a route leads to, each
-// once and in order.
+// ServicesOf returns the distinct UIDs of the tenant's Services to which a route leads,
+// sorted.
 func ServicesOf(route *epicv1.GWRoute) []string {
 	var uids []string
 	for _, b := range backendsOf(route) {
@@ -35,7 +35,7 @@ func ServicesOf(route *epicv1.GWRoute) []string {
 	return slices.Compact(uids)
 }
 
-// parentsOf are the parent references of each route that a GWRoute has.
+// parentsOf returns the parent references of each route in a GWRoute.
 func parentsOf(spec *epicv1.GWRouteSpec) [][]gatewayv1.ParentReference {
 	var all [][]gatewayv1.ParentReference
 	if spec.HTTP != nil {
@@ -56,21 +56,21 @@ func parentsOf(spec *epicv1.GWRouteSpec) [][]gatewayv1.ParentReference {
 	return all
 }
 
-// Backend is one Service, and one of its ports, that a route leads to.
+// Backend is one port of a Service to which a route leads.
 type Backend struct {
-	// Service is the Service's uid.
+	// Service is the UID of the Service.
 	Service string
-	// Port is the number of the Service's port, and 0 when the route gives none.
+	// Port is the number of the Service's port, 0 if the route sets none.
 	Port int32
-	// Protocol is the number of the transport protocol, of which 0 is TCP's.
+	// Protocol is the number of the transport protocol; 0 means TCP.
 	Protocol uint8
 }
 
 func (b Backend) protocol() uint8 { return cmp.Or(b.Protocol, protocolTCP) }
 
-// backendsOf are all backends of a route, each once and in order. Those to which
-// requests are mirrored are among them, and those of weight 0: requests that
-// they got before are still being answered, and they may get others any moment.
+// backendsOf returns all distinct backends of a route, sorted. It includes those to which
+// requests are mirrored, and those of weight 0: earlier requests may still be in
+// progress, and they may get new ones at any time.
 func backendsOf(route *epicv1.GWRoute) []Backend {
 	var all backends
 	if http := route.Spec.HTTP; http != nil {
@@ -145,7 +145,7 @@ func (bs *backends) addGRPCFilters(filters []gatewayv1.GRPCRouteFilter) {
 	}
 }
 
-// addHTTPFilters adds the backends that filters send requests to.
+// addHTTPFilters adds the backends to which filters send requests.
 func (bs *backends) addHTTPFilters(filters []gatewayv1.HTTPRouteFilter) {
 	for i := range filters {
 		if m := filters[i].RequestMirror; m != nil {

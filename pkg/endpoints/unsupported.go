@@ -11,9 +11,9 @@ import (
 	epicv1 "github.com/acnodal/epic/pkg/apis/epic/v1"
 )
 
-// PortsOfSlice reports the ports of a slice that no proxy can carry, and how many
-// ports it can. The API accepts what Kubernetes accepts in an EndpointSlice; what
-// can't be used is skipped.
+// PortsOfSlice returns the number of ports of a slice that proxies support, and problems
+// for the others. The API accepts everything that Kubernetes accepts in an EndpointSlice;
+// unsupported ports are skipped.
 func PortsOfSlice(slice *epicv1.GWEndpointSlice) (usable int, skipped []Problem) {
 	found := problems{}
 	for i := range slice.Spec.Ports {
@@ -40,9 +40,9 @@ func PortsOfSlice(slice *epicv1.GWEndpointSlice) (usable int, skipped []Problem)
 	return usable, found.sorted()
 }
 
-// ListenersOf reports the listeners of a gateway proxy whose protocol is not
-// served, and how many are. The API accepts every protocol that the Gateway API
-// accepts; listeners of others than its own are skipped.
+// ListenersOf returns the number of listeners of a gateway proxy with a supported
+// protocol, and problems for the others. The API accepts every protocol that the Gateway
+// API accepts; unsupported listeners are skipped.
 func ListenersOf(proxy *epicv1.GWProxy) (usable int, skipped []Problem) {
 	if proxy.Spec.Gateway == nil {
 		return 0, nil

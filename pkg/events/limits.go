@@ -11,7 +11,7 @@ import (
 	"k8s.io/utils/lru"
 )
 
-// limit is a token bucket: so many events at once, and one more each time.
+// limit is a token bucket: a burst, and the interval of further events.
 type limit struct {
 	burst int
 	every time.Duration
@@ -19,8 +19,8 @@ type limit struct {
 
 func (l limit) bucket() *rate.Limiter { return rate.NewLimiter(rate.Every(l.every), l.burst) }
 
-// The limits of one program. The program's own limit bounds what it writes: at most 400
-// events in the first minute, and 300 in each further one.
+// Limits of one program. The program's own limit restricts its writes: at most 400 events
+// in the first minute, and 300 in each further one.
 var (
 	objectLimit    = limit{burst: 10, every: time.Minute}
 	namespaceLimit = limit{burst: 50, every: 2 * time.Second}
@@ -28,24 +28,24 @@ var (
 )
 
 const (
-	// mostObjects and mostNamespaces are of how many the buckets are remembered: those of
-	// the latest events. The others begin with a full bucket.
+	// mostObjects and mostNamespaces are the numbers of buckets that are kept: those of
+	// the latest events. Others start with a full bucket.
 	mostObjects    = 16384
 	mostNamespaces = 4096
 )
 
-// The limits by which an event is dropped, as the metric of suppressed events names
-// them.
+// Limits because of which an event is dropped, as named by the metric of suppressed
+// events.
 const (
 	byObject    = "object"
 	byNamespace = "namespace"
 	byProgram   = "program"
 )
 
-// reserved is the share of the namespace's bucket and of the program's, in percent, that
-// an event of a kind leaves to those of other kinds. Accounts, pools and the
-// installation are few, and leave nothing; endpoints are many, and the state of their
-// load balancer is reported as well.
+// reserved returns the percentage of the namespace's and the program's bucket that an
+// event of a kind leaves to those of other kinds. Accounts, pools and the installation
+// are few, and leave nothing; endpoints are many, and the state of their load balancer is
+// also reported.
 func reserved(kind string) int {
 	switch kind {
 	case "EPIC", "ServicePrefix", "Account":
@@ -56,10 +56,10 @@ func reserved(kind string) int {
 	return 50
 }
 
-// object is what is remembered of an object.
+// object is the state of an object.
 type object struct {
 	bucket *rate.Limiter
-	// dropped is how many of its events were dropped since the last one that was not.
+	// dropped is the number of its events dropped since the last recorded one.
 	dropped int
 }
 
@@ -82,9 +82,9 @@ type objectKey struct {
 	types.NamespacedName
 }
 
-// take asks for an event of an object. It returns by which limit the event is dropped,
-// "" if it is recorded, and then how many of the object's events were dropped before
-// it.
+// take requests an event of an object. It returns the limit because of which the event is
+// dropped, or "" if it is recorded, and then the number of the object's events dropped
+// before it.
 func (l *limiter) take(key objectKey) (by string, dropped int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -110,12 +110,12 @@ func (l *limiter) take(key objectKey) (by string, dropped int) {
 	return "", dropped
 }
 
-// has reports whether a bucket has a token besides a share that is reserved.
+// has reports whether a bucket has a token in addition to a reserved share.
 func has(bucket *rate.Limiter, now time.Time, percent int) bool {
 	return bucket.TokensAt(now) >= 1+float64(bucket.Burst()*percent)/100 //nolint:mnd // percent
 }
 
-// remembered returns the value of a key, a fresh one if there is none.
+// remembered returns the value of a key, or a new one if there is none.
 func remembered[T any](c *lru.Cache, key lru.Key, fresh func() T) T {
 	if v, ok := c.Get(key); ok {
 		if t, ok := v.(T); ok {

@@ -18,27 +18,28 @@ import (
 	"github.com/acnodal/epic/pkg/shorten"
 )
 
-// maxMessage is how many bytes of a message an event has. A message may contain text of
-// tenants and of Envoys. What this package and the correlator add to it still fits into
-// the 1024 bytes of Kubernetes.
+// maxMessage is the maximum number of bytes of an event's message. A message may contain
+// text of tenants and of Envoys. What this package and the correlator add to it still
+// fits into the 1024 bytes of Kubernetes.
 const maxMessage = 900
 
 // Event is a change of an object's state.
 type Event struct {
-	// Warning indicates that somebody may have to do something.
+	// Warning indicates that somebody may have to act.
 	Warning bool
-	// Reason is one word, of those that docs/reference.md lists.
+	// Reason is one of the reasons listed in docs/reference.md.
 	Reason  string
 	Message string
 }
 
-// Unchanged reports whether a condition is as it was as far as an event would show: only its
-// message may differ. A condition that was not there has changed.
+// Unchanged reports whether a condition is unchanged for the purpose of events: only its
+// message may differ. A new condition has changed.
 func Unchanged(was, is *metav1.Condition) bool {
 	return was != nil && was.Status == is.Status && was.Reason == is.Reason
 }
 
-// Recorder records events. It never waits for the API server. A nil one records nothing.
+// Recorder records events. It never waits for the API server. A nil Recorder records
+// nothing.
 type Recorder struct {
 	limiter *limiter
 	record  record.EventRecorder
@@ -51,8 +52,8 @@ func New(ctx context.Context, events typedcorev1.EventsGetter, program string) *
 }
 
 func newRecorder(ctx context.Context, to record.EventSink, program string, now func() time.Time) *Recorder {
-	// The correlator counts equal events in one object, and combines many that differ in
-	// their message only. Its own limit would drop others without counting them.
+	// The correlator counts equal events in one object, and combines those that only
+	// differ in their message. Its own limit would drop others without counting them.
 	broadcaster := record.NewBroadcaster(record.WithContext(ctx), record.WithCorrelatorOptions(record.CorrelatorOptions{
 		LRUCacheSize: mostObjects, BurstSize: programLimit.burst, QPS: float32(time.Second) / float32(programLimit.every),
 	}))

@@ -15,17 +15,17 @@ import (
 	"k8s.io/klog/v2"
 )
 
-// askAgain is how long the sink logs events before it asks an API server again that
-// did not accept one.
+// askAgain is how long the sink logs events before it retries an API server that did not
+// accept one.
 const askAgain = 10 * time.Minute
 
 // sink writes events to the API server. If the server does not serve events, or does not
-// let the program write them, they go to the log. Its methods are called one at a time.
+// permit the program to write them, they are logged. Its methods are called sequentially.
 type sink struct {
 	ctx    context.Context
 	events typedcorev1.EventInterface
 	now    func() time.Time
-	// logUntil is when the sink asks the API server again.
+	// logUntil is when the sink retries the API server.
 	logUntil time.Time
 }
 
@@ -72,7 +72,8 @@ func (s *sink) log(e *corev1.Event) *corev1.Event {
 	return e
 }
 
-// withoutNamespace reports whether an error is that the event's namespace does not exist.
+// withoutNamespace reports whether an error means that the event's namespace does not
+// exist.
 func withoutNamespace(err error) bool {
 	var status apierrors.APIStatus
 	if !apierrors.IsNotFound(err) || !errors.As(err, &status) {

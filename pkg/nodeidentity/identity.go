@@ -20,25 +20,25 @@ import (
 type Node struct {
 	// Tenant is the namespace of a client node, or empty.
 	Tenant string
-	// Cluster is the client cluster of a client node that got its credentials from
-	// that cluster's connector. Empty for one that belongs to the whole account.
+	// Cluster is the client cluster of a client node that got its credentials from that
+	// cluster's connector. It is empty for a node of the whole account.
 	Cluster string
-	// Host is set for a node that is known by a client certificate with its address:
-	// a gateway node, or a tenant's host to which an administrator gave one.
+	// Host is set for a node that is identified by a client certificate with its address:
+	// a gateway node, or a tenant's host to which an administrator issued one.
 	Host bool
 
 	name      string
 	addresses []netip.Addr
 }
 
-// Has reports whether s is an address of the node. An address in any other form
-// than the canonical one is nobody's.
+// Has reports whether s is an address of the node. An address in any form other than the
+// canonical one belongs to no node.
 func (n *Node) Has(s string) bool {
 	a, err := ParseAddress(s)
 	return err == nil && slices.Contains(n.addresses, a)
 }
 
-// String names the node and its addresses.
+// String formats the node with its addresses.
 func (n *Node) String() string {
 	var all []string
 	for _, a := range n.addresses {
@@ -53,7 +53,8 @@ func (n *Node) String() string {
 
 // Addresses finds the addresses of a Node of the cluster.
 type Addresses interface {
-	// Addresses returns at least one, or an error that explains why there is none.
+	// Addresses returns at least one address, or an error that explains why there is
+	// none.
 	Addresses(ctx context.Context, node string) ([]netip.Addr, error)
 }
 
@@ -62,13 +63,13 @@ type Identifier struct {
 	// GatewayAccounts are the user names of the service accounts whose pods are
 	// gateway nodes.
 	GatewayAccounts []string
-	// Nodes finds the addresses of the Node on which such a pod runs; nil where
-	// there is no cluster.
+	// Nodes finds the addresses of the Node on which such a pod runs; nil if there is no
+	// cluster.
 	Nodes Addresses
 }
 
-// Identify returns the node that a user is, or nil for a user that is none. An
-// error is for credentials that are meant to be a node's and name none.
+// Identify returns the node of a user, or nil for a user that is not a node. It returns
+// an error for credentials that should identify a node and do not.
 func (i *Identifier) Identify(ctx context.Context, u user.Info) (*Node, error) {
 	if u == nil {
 		return nil, nil
@@ -87,7 +88,7 @@ func (i *Identifier) Identify(ctx context.Context, u user.Info) (*Node, error) {
 	}
 	namespace, account, err := serviceaccount.SplitUsername(u.GetName())
 	if err != nil || !strings.HasPrefix(account, AccountPrefix) || !isTenants(namespace) {
-		return nil, nil //nolint:nilerr // whoever is no service account is no node of a tenant's
+		return nil, nil //nolint:nilerr // a user that is not a service account is not a client node
 	}
 	cluster, a, err := parseAccountName(account)
 	if err != nil {
@@ -109,7 +110,7 @@ func named(address string) (*Node, error) {
 	return &Node{Host: true, name: a.String(), addresses: []netip.Addr{a}}, nil
 }
 
-// gatewayPod finds the node of a pod by its token.
+// gatewayPod determines the node of a pod by its token.
 func (i *Identifier) gatewayPod(ctx context.Context, u user.Info) (*Node, error) {
 	on := u.GetExtra()[serviceaccount.NodeNameKey]
 	if len(on) != 1 || on[0] == "" {

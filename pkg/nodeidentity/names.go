@@ -11,18 +11,18 @@ import (
 )
 
 const (
-	// UserPrefix begins the name of a user that is a node; its address follows.
+	// UserPrefix is the prefix of the name of a user that is a node; its address follows.
 	UserPrefix = "epic:node:"
 	// Group is the group of all users that are nodes.
 	Group = "epic:nodes"
-	// AccountPrefix begins the name of a service account that is a client node;
-	// its address follows, with dashes in place of colons, or the name of a client
+	// AccountPrefix is the prefix of the name of a service account that is a client node;
+	// its address follows, with dashes instead of colons, or the name of a client
 	// cluster, a dot, and the address.
 	AccountPrefix = "node."
 )
 
-// ParseAddress reads the address of a node: canonical, without a zone, and of
-// one host. An address that could be written in two ways would be two nodes.
+// ParseAddress parses the address of a node: canonical, without a zone, and of a single
+// host. An address that could be written in two ways would be two nodes.
 func ParseAddress(s string) (netip.Addr, error) {
 	a, err := netip.ParseAddr(s)
 	if err != nil {
@@ -37,12 +37,12 @@ func ParseAddress(s string) (netip.Addr, error) {
 	return a, nil
 }
 
-// UserName is the name of the user that is the node with that address.
+// UserName returns the name of the user that is the node with an address.
 func UserName(a netip.Addr) string { return UserPrefix + a.String() }
 
-// AccountName is the name of the service account that is the client node with
-// that address. An IPv6 address is written in full where its short form would
-// make a name that Kubernetes does not take.
+// AccountName returns the name of the service account that is the client node with an
+// address. An IPv6 address is written in full if its short form would make a name that
+// Kubernetes does not accept.
 func AccountName(a netip.Addr) string {
 	name := AccountPrefix + strings.ReplaceAll(a.String(), ":", "-")
 	if len(validation.IsDNS1123Subdomain(name)) > 0 {
@@ -51,19 +51,19 @@ func AccountName(a netip.Addr) string {
 	return name
 }
 
-// ClusterAccountPrefix begins the names of the service accounts that are nodes of
-// one client cluster; the address follows, as in AccountName.
+// ClusterAccountPrefix returns the prefix of the names of the service accounts that are
+// nodes of one client cluster; the address follows, as in AccountName.
 func ClusterAccountPrefix(cluster string) string { return AccountPrefix + cluster + "." }
 
-// ClusterAccountName is the name of the service account that is the node with that
+// ClusterAccountName returns the name of the service account that is the node with an
 // address in a client cluster, whose name is a DNS label.
 func ClusterAccountName(cluster string, a netip.Addr) string {
 	return ClusterAccountPrefix(cluster) + strings.TrimPrefix(AccountName(a), AccountPrefix)
 }
 
-// parseAccountName reads what AccountName and ClusterAccountName write, and nothing
-// else. The cluster is empty for a name that AccountName writes. No name is of both
-// forms: an IPv4 address has three dots, and a cluster's name none.
+// parseAccountName parses the results of AccountName and ClusterAccountName, and nothing
+// else. The cluster is empty for a result of AccountName. No name has both forms: an IPv4
+// address has three dots, and a cluster's name none.
 func parseAccountName(name string) (cluster string, _ netip.Addr, _ error) {
 	text := strings.TrimPrefix(name, AccountPrefix)
 	a, err := parseAddressOfName(text)
@@ -87,7 +87,7 @@ func parseAccountName(name string) (cluster string, _ netip.Addr, _ error) {
 	return cluster, a, nil
 }
 
-// parseAddressOfName reads an address with dashes in place of colons.
+// parseAddressOfName parses an address with dashes instead of colons.
 func parseAddressOfName(text string) (netip.Addr, error) {
 	a, err := netip.ParseAddr(text)
 	if err != nil {
@@ -99,7 +99,7 @@ func parseAddressOfName(text string) (netip.Addr, error) {
 	return a, err
 }
 
-// AddressOf is the address in the name of a service account that is a client node.
+// AddressOf returns the address in the name of a service account that is a client node.
 func AddressOf(account string) (netip.Addr, error) {
 	_, a, err := parseAccountName(account)
 	return a, err

@@ -20,18 +20,17 @@ import (
 // byAddress is the name of the index of Nodes by their addresses.
 const byAddress = "epic-address"
 
-// clusterNodes finds addresses in Node objects.
+// clusterNodes reads addresses from Node objects.
 type clusterNodes struct {
 	indexer cache.Indexer
 	client  coreclient.NodeInterface
 }
 
-// NewClusterNodes finds the addresses of Nodes by an informer, which must not
-// have been started, and asks the client for one that is too new for it.
+// NewClusterNodes returns Addresses that uses an informer, which must not have been
+// started, and the client for a Node that is too new for it.
 //
-// A node may write the addresses in its own Node object. So an address that two
-// Nodes have is neither's: a node that was broken into could otherwise take the
-// place of another.
+// A node may write the addresses in its own Node object. So an address that two Nodes
+// have belongs to neither: otherwise, a compromised node could impersonate another.
 func NewClusterNodes(informer coreinformers.NodeInformer, client coreclient.NodeInterface) (Addresses, error) {
 	shared := informer.Informer()
 	if err := shared.SetTransform(slim); err != nil {
@@ -43,8 +42,8 @@ func NewClusterNodes(informer coreinformers.NodeInformer, client coreclient.Node
 	return &clusterNodes{indexer: shared.GetIndexer(), client: client}, nil
 }
 
-// slim keeps of a Node what the server uses, here and to refuse endpoints in the
-// gateway cluster. Images and conditions are most of a Node.
+// slim keeps the parts of a Node that the server uses, here and to reject endpoints in
+// the gateway cluster. Images and conditions are most of a Node.
 func slim(obj any) (any, error) {
 	node, ok := obj.(*corev1.Node)
 	if !ok {
@@ -69,7 +68,7 @@ func indexKeys(obj any) ([]string, error) {
 	return keys, nil
 }
 
-// addressesOf are a Node's addresses inside and outside its cluster.
+// addressesOf returns a Node's internal and external addresses.
 func addressesOf(node *corev1.Node) []netip.Addr {
 	var out []netip.Addr
 	for _, address := range node.Status.Addresses {
@@ -124,7 +123,7 @@ func (c *clusterNodes) node(ctx context.Context, name string) (*corev1.Node, err
 	if node, ok := cached.(*corev1.Node); found && ok && len(node.Status.Addresses) > 0 {
 		return node, nil
 	}
-	// A Node may be newer than what the watch has told.
+	// A Node may be newer than the watch.
 	node, err := c.client.Get(ctx, name, metav1.GetOptions{})
 	if apierrors.IsNotFound(err) {
 		return nil, fmt.Errorf("the token belongs to a pod on Node %s, which does not exist", name)

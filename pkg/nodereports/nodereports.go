@@ -11,8 +11,8 @@ import (
 	epicv1 "github.com/acnodal/epic/pkg/apis/epic/v1"
 )
 
-// Merge returns the newest report of each node, by the node's address. The
-// installation may be nil.
+// Merge returns the newest report of each node, by the node's address. installation may
+// be nil.
 func Merge(installation *epicv1.EPIC, nodes []*epicv1.GatewayNode) map[string]epicv1.EPICNodeStatus {
 	all := map[string]epicv1.EPICNodeStatus{}
 	if installation != nil {
@@ -34,8 +34,8 @@ func Merge(installation *epicv1.EPIC, nodes []*epicv1.GatewayNode) map[string]ep
 	return all
 }
 
-// Replaced returns the entries of the EPIC object of nodes that have an object of
-// their own which is newer, by address: nodes that were upgraded.
+// Replaced returns the entries of the EPIC object for nodes that have a newer object of
+// their own, by address: nodes that were upgraded.
 func Replaced(installation *epicv1.EPIC, nodes []*epicv1.GatewayNode) []string {
 	var out []string
 	for _, node := range nodes {

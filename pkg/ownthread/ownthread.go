@@ -5,13 +5,14 @@ package ownthread
 
 import "runtime"
 
-// Run runs f on a thread of its own and returns its error. The thread ends with f, so the
-// process never runs anything else in the state in which f leaves it.
+// Run runs f on its own thread and returns its error. The thread ends with f, so the
+// process never runs anything else in the state that f leaves.
 func Run(f func() error) (err error) {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		// Never unlocked: the runtime ends a thread whose goroutine ends with it locked.
+		// Do not unlock it: the runtime ends a thread whose goroutine ends while locked
+		// to it.
 		runtime.LockOSThread()
 		err = f()
 	}()

@@ -12,18 +12,17 @@ import (
 	"k8s.io/client-go/tools/clientcmd/api"
 )
 
-// Directory is where the certificates are under a server's data directory.
+// Directory returns the directory of the certificates in a server's data directory.
 func Directory(dataDir string) string { return filepath.Join(dataDir, "pki") }
 
-// Authority is the authority of a standalone server, by itself. The server may
-// run or not.
+// Authority is the authority of a standalone server, whether or not the server runs.
 type Authority struct {
 	dir string
 	ca  *issued
 }
 
-// OpenAuthority reads the authority that a server made in a directory. It makes
-// none: nobody would trust what that signs.
+// OpenAuthority reads the authority that a server created in a directory. It does not
+// create one, which no server would trust.
 func OpenAuthority(dir string) (*Authority, error) {
 	ca, err := load(pairIn(dir, "ca"))
 	if err != nil {
@@ -35,17 +34,17 @@ func OpenAuthority(dir string) (*Authority, error) {
 	return &Authority{dir: dir, ca: ca}, nil
 }
 
-// Client is who a kubeconfig is for.
+// Client is the user of a kubeconfig.
 type Client struct {
-	// User and Groups are what the server sees.
+	// User and Groups are the identity that the server sees.
 	User   string
 	Groups []string
-	// Namespace is where kubectl looks by default, or empty.
+	// Namespace is kubectl's default namespace, or empty.
 	Namespace string
 }
 
-// Kubeconfig signs a client certificate for a year and puts it into a kubeconfig
-// for the server at that URL.
+// Kubeconfig signs a client certificate for a year and returns a kubeconfig with it for
+// the server at that URL.
 func (a *Authority) Kubeconfig(server string, c Client) ([]byte, error) {
 	if server == "" || c.User == "" {
 		return nil, errors.New("a kubeconfig needs the URL of a server and the name of a user")

@@ -21,7 +21,7 @@ import (
 	"k8s.io/client-go/util/keyutil"
 )
 
-// backdate makes a new certificate valid for a client whose clock is a little late.
+// backdate makes a new certificate valid for a client whose clock is slightly behind.
 const backdate = 5 * time.Minute
 
 // issued is a certificate with its key, parsed and in PEM.
@@ -32,8 +32,8 @@ type issued struct {
 	keyPEM  []byte
 }
 
-// load parses a pair. It returns nil where the pair is missing, can't be
-// parsed, or does not belong together: all three are answered by a new pair.
+// load parses a pair. It returns nil if the pair is missing, can't be parsed, or does not
+// match: the caller replaces it in all three cases.
 func load(p pair) (*issued, error) {
 	certPEM, keyPEM, err := p.read()
 	if err != nil || certPEM == nil {
@@ -59,7 +59,8 @@ func parsePair(certPEM, keyPEM []byte) (*issued, error) {
 	return &issued{cert: parsed.Leaf, key: signer, certPEM: certPEM, keyPEM: keyPEM}, nil
 }
 
-// Fresh reports whether a certificate is valid and more than a third of its life is left.
+// Fresh reports whether a certificate is valid and more than a third of its lifetime is
+// left.
 func Fresh(c *x509.Certificate, now time.Time) bool {
 	life := c.NotAfter.Sub(c.NotBefore)
 	return now.After(c.NotBefore) && now.Before(c.NotAfter.Add(-life/3))
@@ -80,8 +81,8 @@ func (i *issued) covers(names []string, addresses []net.IP) bool {
 	return true
 }
 
-// issue makes a key and a certificate for it from the template, signed by
-// signer, or by itself where signer is nil.
+// issue creates a key and a certificate for it from the template, signed by signer, or
+// self-signed if signer is nil.
 func issue(template *x509.Certificate, signer *issued, now time.Time, life time.Duration) (*issued, error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -107,10 +108,10 @@ func issue(template *x509.Certificate, signer *issued, now time.Time, life time.
 	}, nil
 }
 
-// sign makes a certificate for a key from the template.
+// sign creates a certificate for a key from the template.
 func sign(template *x509.Certificate, key crypto.PublicKey, signer *issued, now time.Time, life time.Duration) (*x509.Certificate, error) {
 	var err error
-	// 127 bits: positive, and at most 20 bytes as RFC 5280 asks.
+	// 127 bits: positive, and at most 20 bytes as required by RFC 5280.
 	template.SerialNumber, err = rand.Int(rand.Reader, new(big.Int).Lsh(big.NewInt(1), 127))
 	if err != nil {
 		return nil, fmt.Errorf("can't generate a serial number: %w", err)
@@ -134,7 +135,7 @@ func authorityTemplate() *x509.Certificate {
 		Subject:  pkix.Name{CommonName: "epic-standalone-ca"},
 		KeyUsage: x509.KeyUsageCertSign | x509.KeyUsageDigitalSignature,
 		IsCA:     true,
-		// It signs end entities only.
+		// It only signs end entities.
 		MaxPathLenZero: true,
 	}
 }

@@ -10,12 +10,12 @@ import (
 	"k8s.io/client-go/util/cert"
 )
 
-// CheckFile describes what keeps the first certificate of a PEM file from being
-// used now: it is missing, is no certificate, has expired or is not valid yet.
-// flag names the option that the file came from.
+// CheckFile returns an error if the first certificate of a PEM file can't be used now: it
+// is missing, is not a certificate, has expired or is not valid yet. flag names the
+// option that specified the file.
 //
-// The TLS libraries load an expired certificate without a word, and what the
-// other side then says does not name the file.
+// The TLS libraries load an expired certificate without an error, and the resulting error
+// of the peer does not name the file.
 func CheckFile(flag, file string, now time.Time) error {
 	content, err := os.ReadFile(file)
 	if err != nil {

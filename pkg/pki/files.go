@@ -20,8 +20,8 @@ func pairIn(dir, name string) pair {
 	return pair{certFile: filepath.Join(dir, name+".crt"), keyFile: filepath.Join(dir, name+".key")}
 }
 
-// read returns the content of both files, or nil and nil where either is
-// missing: a half-written pair is created again.
+// read returns the content of both files, or nil and nil if either is missing: a
+// half-written pair is created again.
 func (p pair) read() (cert, key []byte, err error) {
 	cert, err = os.ReadFile(p.certFile)
 	if err == nil {
@@ -33,8 +33,8 @@ func (p pair) read() (cert, key []byte, err error) {
 	return cert, key, err
 }
 
-// write replaces both files. The key goes first, and a reader that sees the new
-// key with the old certificate keeps what it had, because the two don't match.
+// write replaces both files. It writes the key first, and a reader that sees the new key
+// with the old certificate keeps its current pair, because the two don't match.
 func (p pair) write(cert, key []byte) error {
 	if err := privatefile.Write(p.keyFile, key); err != nil {
 		return err

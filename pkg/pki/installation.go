@@ -17,13 +17,13 @@ import (
 // CAKey is the key of the authority's certificate in a Secret with a certificate.
 const CAKey = "ca.crt"
 
-// Leaf is what a certificate of an installation in a cluster is for.
+// Leaf describes a certificate of an installation in a cluster.
 type Leaf struct {
-	// CommonName is the subject's.
+	// CommonName is the common name of the subject.
 	CommonName string
 	// Names are the DNS names of a server.
 	Names []string
-	// Server and Client are the usages.
+	// Server and Client are the key usages.
 	Server, Client bool
 }
 
@@ -38,9 +38,9 @@ func (l Leaf) usages() []x509.ExtKeyUsage {
 	return usages
 }
 
-// EnsureAuthority returns the data of a Secret with an authority, and whether it is a new
-// one: there was none. It replaces no authority, because every client that trusts the old
-// one would have to trust the new one first.
+// EnsureAuthority returns the data of a Secret with an authority, and whether it was
+// created because there was none. It never replaces an authority, because every client
+// that trusts the old one would have to trust the new one first.
 func EnsureAuthority(data map[string][]byte, commonName string, now time.Time) (_ map[string][]byte, created bool, err error) {
 	if len(data[corev1.TLSCertKey])+len(data[corev1.TLSPrivateKeyKey]) > 0 {
 		authority, err := readAuthority(data)
@@ -61,10 +61,10 @@ func EnsureAuthority(data map[string][]byte, commonName string, now time.Time) (
 	return secretData(i, i), true, nil
 }
 
-// EnsureLeaf returns the data of a Secret with a certificate that the authority in other
-// data signed, and whether it is a new one: the former does not exist, is damaged, is
-// signed by another authority, lacks a name or a usage, or has less than a third of its
-// life left.
+// EnsureLeaf returns the data of a Secret with a certificate signed by the authority in
+// other data, and whether it was created because the previous one does not exist, is
+// damaged, is signed by another authority, lacks a name or a usage, or has less than a
+// third of its lifetime left.
 func EnsureLeaf(data, authority map[string][]byte, leaf Leaf, now time.Time) (_ map[string][]byte, created bool, err error) {
 	signer, err := readAuthority(authority)
 	if err != nil {

@@ -9,11 +9,10 @@ import (
 	"k8s.io/client-go/tools/clientcmd/api"
 )
 
-// kubeconfigName names the cluster, the user and the context.
+// kubeconfigName is the name of the cluster, the user and the context.
 const kubeconfigName = "epic"
 
-// kubeconfig returns a kubeconfig that has all it needs within itself, so
-// it can be copied elsewhere.
+// kubeconfig returns a self-contained kubeconfig, so it can be copied to other machines.
 func kubeconfig(server string, ca, cert, key []byte) ([]byte, error) {
 	config := api.NewConfig()
 	config.Clusters[kubeconfigName] = &api.Cluster{Server: server, CertificateAuthorityData: ca}

@@ -22,22 +22,22 @@ import (
 )
 
 const (
-	// ProxyCertificateLife is how long the certificates of proxies and of the operator
-	// last. They are renewed after two thirds of it.
+	// ProxyCertificateLife is the lifetime of the certificates of proxies and of the
+	// operator. They are renewed after two thirds of it.
 	ProxyCertificateLife = 24 * time.Hour
 
 	proxyAuthorityLife = 365 * 24 * time.Hour
-	// settle is how long each step of a replacement takes: longer than the life of a
+	// settle is the time for each step of a replacement: longer than the lifetime of a
 	// certificate, so by then everybody has got a new certificate and, with it, the
-	// authorities that are trusted.
+	// trusted authorities.
 	settle = 2 * ProxyCertificateLife
 
 	maxRequest = 16 << 10
 )
 
-// Keys of the Secret that holds a ProxyAuthority.
+// Keys of the Secret with a ProxyAuthority.
 const (
-	// BundleKey has the trusted authorities, for those who verify.
+	// BundleKey contains the trusted authorities, for verification.
 	BundleKey = "ca.crt"
 
 	currentKey  = "tls"
@@ -46,18 +46,18 @@ const (
 	promotedKey = "promoted"
 )
 
-// ProxyAuthority signs the certificates of proxies and of the operator. It is not
-// changed after it was made; Rotate returns another one.
+// ProxyAuthority signs the certificates of proxies and of the operator. It is immutable;
+// Rotate returns another one.
 type ProxyAuthority struct {
-	// current signs. next is trusted already and will sign; former is still trusted.
-	// One of the latter two is nil.
+	// current signs. next is already trusted and will sign; former is still trusted. One
+	// of the latter two is nil.
 	current, next *issued
 	former        *x509.Certificate
 	// promoted is when current began to sign.
 	promoted time.Time
 }
 
-// NewProxyAuthority makes an authority.
+// NewProxyAuthority creates an authority.
 func NewProxyAuthority(now time.Time) (*ProxyAuthority, error) {
 	current, err := newProxyAuthority(now)
 	if err != nil {
@@ -68,12 +68,12 @@ func NewProxyAuthority(now time.Time) (*ProxyAuthority, error) {
 
 func newProxyAuthority(now time.Time) (*issued, error) {
 	template := authorityTemplate()
-	// The date distinguishes two authorities, for people.
+	// The date distinguishes two authorities for people.
 	template.Subject = pkix.Name{CommonName: "epic-proxies-ca " + now.UTC().Format(time.DateTime)}
 	return issue(template, nil, now, proxyAuthorityLife)
 }
 
-// ParseProxyAuthority reads the data of a Secret.
+// ParseProxyAuthority parses the data of a Secret.
 func ParseProxyAuthority(data map[string][]byte) (*ProxyAuthority, error) {
 	a := &ProxyAuthority{}
 	var err error
@@ -131,10 +131,10 @@ func (a *ProxyAuthority) Data() map[string][]byte {
 	return data
 }
 
-// Rotate returns the authority as it should be now, and whether that differs. One
-// caller at a time, the leader, calls it once an hour and stores the result. After two
-// thirds of an authority's life the next one is made and trusted; two days later it
-// signs; after two more days the former one is no longer trusted.
+// Rotate returns the authority as it should be now, and whether that differs. Only one
+// caller at a time, the leader, must call it, once an hour, and store the result. After
+// two thirds of an authority's lifetime, the next one is created and trusted; two days
+// later, it signs; after two more days, the former one is no longer trusted.
 func (a *ProxyAuthority) Rotate(now time.Time) (*ProxyAuthority, bool, error) {
 	if now.After(a.current.cert.NotAfter) {
 		fresh, err := NewProxyAuthority(now)
@@ -158,7 +158,7 @@ func (a *ProxyAuthority) Rotate(now time.Time) (*ProxyAuthority, bool, error) {
 	return &b, true, nil
 }
 
-// trusted returns the authorities that are trusted, the one that signs first.
+// trusted returns the trusted authorities, the signing one first.
 func (a *ProxyAuthority) trusted() []*x509.Certificate {
 	all := []*x509.Certificate{a.current.cert}
 	if a.next != nil {
@@ -188,7 +188,7 @@ func (a *ProxyAuthority) Pool() *x509.CertPool {
 	return pool
 }
 
-// Serving makes a key and a certificate for the operator, which serves under the names
+// Serving returns a key and a certificate for the operator, which serves under the names
 // and addresses and is a client of proxies.
 func (a *ProxyAuthority) Serving(names []string, addresses []net.IP, now time.Time) (*tls.Certificate, error) {
 	template := servingTemplate(names, addresses)
@@ -203,7 +203,7 @@ func (a *ProxyAuthority) Serving(names []string, addresses []net.IP, now time.Ti
 }
 
 // SignProxy signs the certificate of a proxy's pod for the key in a certificate request
-// (DER). Nothing else of the request is used. The certificate is good for a client and
+// (DER). Nothing else of the request is used. The certificate is valid for a client and
 // for the pod's own server.
 func (a *ProxyAuthority) SignProxy(request []byte, id proxyidentity.Identity, now time.Time) (certPEM []byte, err error) {
 	if err := id.Validate(); err != nil {
@@ -234,7 +234,7 @@ func (a *ProxyAuthority) SignProxy(request []byte, id proxyidentity.Identity, no
 	return encodeCertificate(i), nil
 }
 
-// checkKey refuses keys that are weak, or so large that they slow the operator down.
+// checkKey rejects keys that are weak, or so large that they slow down the operator.
 func checkKey(key any) error {
 	switch k := key.(type) {
 	case *ecdsa.PublicKey:
@@ -254,7 +254,7 @@ func checkKey(key any) error {
 }
 
 // VerifyProxy returns the identity of a proxy in a certificate that one of the
-// authorities signed for a use: as a client or as a server.
+// authorities signed for a usage: as a client or as a server.
 func (a *ProxyAuthority) VerifyProxy(c *x509.Certificate, use x509.ExtKeyUsage, now time.Time) (proxyidentity.Identity, error) {
 	if _, err := c.Verify(x509.VerifyOptions{Roots: a.Pool(), CurrentTime: now, KeyUsages: []x509.ExtKeyUsage{use}}); err != nil {
 		return proxyidentity.Identity{}, err

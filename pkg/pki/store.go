@@ -24,8 +24,8 @@ const (
 
 	authorityLife   = 10 * 365 * 24 * time.Hour
 	certificateLife = 365 * 24 * time.Hour
-	// renewalInterval is how often a running server looks for certificates that
-	// have little of their life left. They have a third of a year then.
+	// renewalInterval is the interval at which a running server checks for certificates
+	// near their end. At that point, they have a third of a year left.
 	renewalInterval = 12 * time.Hour
 )
 
@@ -40,8 +40,8 @@ type Store struct {
 	ca, serving, admin *issued
 }
 
-// Open reads the directory and makes what is missing, near its end, or not
-// valid for one of the names and addresses that the server is reached by.
+// Open reads the directory and creates certificates that are missing, near their end, or
+// not valid for one of the server's names and addresses.
 func Open(ctx context.Context, dir string, names []string, addresses []net.IP) (*Store, error) {
 	return open(ctx, dir, names, addresses, clock.RealClock{})
 }
@@ -55,7 +55,7 @@ func open(ctx context.Context, dir string, names []string, addresses []net.IP, c
 	return s, err
 }
 
-// refresh brings all three pairs up to date and reports whether one changed.
+// refresh updates all three pairs and reports whether one changed.
 func (s *Store) refresh(ctx context.Context) (changed bool, err error) {
 	now := s.clock.Now()
 	ca, caChanged, err := s.ensure(ctx, "ca", now, func(*issued) bool { return true },
@@ -83,7 +83,7 @@ func (s *Store) refresh(ctx context.Context) (changed bool, err error) {
 	return caChanged || servingChanged || adminChanged, nil
 }
 
-// ensure returns the pair of that name, and makes it where there is none that will do.
+// ensure returns the pair with a name, and creates it if there is no valid one.
 func (s *Store) ensure(ctx context.Context, name string, now time.Time, valid func(*issued) bool, create func() (*issued, error)) (*issued, bool, error) {
 	files := pairIn(s.dir, name)
 	found, err := load(files)
@@ -106,8 +106,8 @@ func (s *Store) ensure(ctx context.Context, name string, now time.Time, valid fu
 	return made, true, nil
 }
 
-// Renew looks after the certificates until ctx ends, and calls changed after
-// each renewal. The server reads the new files by itself.
+// Renew renews the certificates until ctx ends, and calls changed after each renewal. The
+// server reloads the files itself.
 func (s *Store) Renew(ctx context.Context, changed func() error) {
 	logger := klog.FromContext(ctx)
 	ticker := s.clock.NewTicker(renewalInterval)

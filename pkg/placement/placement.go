@@ -9,16 +9,16 @@ import (
 	"net/netip"
 )
 
-// Object is the load balancer or gateway proxy that a proxy belongs to.
+// Object identifies the load balancer or gateway proxy to which a proxy belongs.
 type Object struct {
-	// Resource is the plural of its kind: loadbalancers or gwproxies.
+	// Resource is the plural resource name: loadbalancers or gwproxies.
 	Resource string
-	// Namespace and Name are the object's.
+	// Namespace and Name identify the object.
 	Namespace, Name string
 }
 
 // NotThereError explains why a proxy does not run on a node. Any other error of this
-// package means that it is not known yet, and that the caller may try again.
+// package means that this is not known yet, and that the caller may retry.
 type NotThereError struct{ Reason string }
 
 // Error implements error.
@@ -37,19 +37,19 @@ func IsNotThere(err error) bool {
 
 // Pods finds proxies that are pods.
 type Pods interface {
-	// Check returns nil when the pod of that name is a proxy of the object and
-	// runs on the Node that has the address.
+	// Check returns nil if the pod with a name is a proxy of the object and runs on the
+	// Node with the address.
 	Check(ctx context.Context, object Object, pod string, node netip.Addr) error
 }
 
-// Checker decides where proxies run.
+// Checker determines where proxies run.
 type Checker struct {
-	// Pods finds the pods of the gateway cluster; nil where there is no cluster.
+	// Pods finds the pods of the gateway cluster; nil if there is no cluster.
 	Pods Pods
 }
 
-// Check returns nil when a proxy of the object runs on the gateway node with that
-// address. Placements are the object's status.proxy-placements.
+// Check returns nil if a proxy of the object runs on the gateway node with an address.
+// placements is the object's status.proxy-placements.
 func (c *Checker) Check(ctx context.Context, object Object, placements map[string]string, proxy, node string) error {
 	address, err := netip.ParseAddr(node)
 	if err != nil {
@@ -67,9 +67,8 @@ func (c *Checker) Check(ctx context.Context, object Object, placements map[strin
 	return c.Pods.Check(ctx, object, proxy, address)
 }
 
-// Runs reports whether any of an object's proxies runs on the node. Proxies are
-// the names under which the node reports interfaces. An error means that it is not
-// known yet.
+// Runs reports whether any of an object's proxies runs on the node. proxies are the names
+// under which the node reports interfaces. It returns an error if that is not known yet.
 func (c *Checker) Runs(ctx context.Context, object Object, placements map[string]string, proxies []string, node string) (bool, error) {
 	var unknown error
 	for _, proxy := range proxies {

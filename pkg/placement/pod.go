@@ -13,15 +13,13 @@ import (
 // ProxyPodSelector selects the pods of proxies.
 var ProxyPodSelector = labels.SelectorFromSet(labels.Set{epic.PartOfLabel: epic.ProductName, epic.ComponentLabel: epic.EnvoyComponent})
 
-// ownerLabels are the label by which a pod names its object, by the object's
-// resource.
+// ownerLabels maps an object's resource to the label in which a pod names its object.
 var ownerLabels = map[string]string{
 	epic.ResourceLoadBalancers: epic.OwningLoadBalancerLabel,
 	epic.ResourceGWProxies:     epic.OwningProxyLabel,
 }
 
-// CheckPod returns nil when a pod is a running proxy of the object, wherever it
-// runs.
+// CheckPod returns nil if a pod is a running proxy of the object, on any node.
 func CheckPod(pod *corev1.Pod, object Object) error {
 	if !ProxyPodSelector.Matches(labels.Set(pod.Labels)) {
 		return NotThere("pod %s is not a proxy: it lacks the labels %s", pod.Name, ProxyPodSelector)
@@ -44,9 +42,8 @@ func CheckPod(pod *corev1.Pod, object Object) error {
 	return nil
 }
 
-// OwnerName returns the name of the object that a pod's label stands for, or nothing
-// for a pod without the label. A name that is too long for a label is in an annotation
-// of the same key.
+// OwnerName returns the name of the object in a pod's label, or "" for a pod without the
+// label. A name that is too long for a label is in an annotation with the same key.
 func OwnerName(pod *corev1.Pod, label string) string {
 	value := pod.Labels[label]
 	if name := pod.Annotations[label]; name != "" && epic.LabelValue(name) == value {
@@ -55,9 +52,9 @@ func OwnerName(pod *corev1.Pod, label string) string {
 	return value
 }
 
-// isMirror reports whether a node made the pod. A node's own credentials let it
-// make such pods in every namespace, with any labels; the cluster marks them, and
-// does not let the node remove the mark.
+// isMirror reports whether a node created the pod. A node's own credentials permit it to
+// create such pods in every namespace, with any labels; the cluster marks them, and does
+// not permit the node to remove the mark.
 func isMirror(pod *corev1.Pod) bool {
 	if _, ok := pod.Annotations[corev1.MirrorPodAnnotationKey]; ok {
 		return true
@@ -66,7 +63,7 @@ func isMirror(pod *corev1.Pod) bool {
 	return controller != nil && controller.APIVersion == "v1" && controller.Kind == "Node"
 }
 
-// SlimPod keeps the parts of a pod that are read of proxies. It is a transform of
+// SlimPod keeps the parts of a pod that are needed for proxies. It is a transform of
 // informers.
 func SlimPod(obj any) (any, error) {
 	pod, ok := obj.(*corev1.Pod)
@@ -92,8 +89,8 @@ func SlimPod(obj any) (any, error) {
 	return slim, nil
 }
 
-// ObjectOf returns the object that a pod names as the one whose proxy it is, and
-// false where it names none.
+// ObjectOf returns the object that a pod names as the one whose proxy it is, and false if
+// it names none.
 func ObjectOf(pod *corev1.Pod) (Object, bool) {
 	for resource, label := range ownerLabels {
 		if name := OwnerName(pod, label); name != "" {

@@ -24,7 +24,7 @@ func newAdmin(socket string) *admin {
 		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 			return (&net.Dialer{}).DialContext(ctx, "unix", socket)
 		},
-		// Envoy may be another one at the next call.
+		// The next call may reach another Envoy.
 		DisableKeepAlives: true,
 	}}}
 }
@@ -37,7 +37,7 @@ func (a *admin) do(ctx context.Context, method, path string) (*http.Response, er
 	return a.client.Do(r)
 }
 
-// call returns the answer to a short call.
+// call sends a short request and returns the response.
 func (a *admin) call(ctx context.Context, method, path string) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
@@ -62,9 +62,9 @@ func (a *admin) live(ctx context.Context) bool {
 	return err == nil && strings.TrimSpace(text) == "LIVE"
 }
 
-// connections returns how many connections and UDP sessions Envoy's listeners have. The
-// statistics are those of listeners, which are current: server.total_connections is as
-// old as the last flush.
+// connections returns the number of connections and UDP sessions of Envoy's listeners. It
+// uses the statistics of listeners, which are current: server.total_connections is only
+// updated by a flush.
 func (a *admin) connections(ctx context.Context) (int, error) {
 	text, err := a.call(ctx, http.MethodGet, "/stats?type=Gauges&format=json&filter="+url.QueryEscape(`^(listener\..*\.downstream_cx_active|udp\..*\.downstream_sess_active)$`))
 	if err != nil {
@@ -88,7 +88,8 @@ func (a *admin) connections(ctx context.Context) (int, error) {
 	return n, nil
 }
 
-// drain makes Envoy ask its clients to go elsewhere, and keep serving them.
+// drain makes Envoy ask its clients to close their connections, and continue to serve
+// them.
 func (a *admin) drain(ctx context.Context) error {
 	_, err := a.call(ctx, http.MethodPost, "/drain_listeners?graceful")
 	return err

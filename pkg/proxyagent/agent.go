@@ -38,8 +38,8 @@ type agent struct {
 	draining   atomic.Bool
 }
 
-// Run runs the program until ctx ends, and then drains Envoy until kill ends. Signals
-// that arrive on forward go to Envoy.
+// Run runs the program until ctx ends, and then drains Envoy until kill ends. It forwards
+// signals from forward to Envoy.
 func Run(ctx, kill context.Context, o Options, forward <-chan os.Signal) error {
 	if err := o.Validate(); err != nil {
 		return err
@@ -52,7 +52,7 @@ func Run(ctx, kill context.Context, o Options, forward <-chan os.Signal) error {
 }
 
 func (a *agent) run(ctx, kill context.Context, forward <-chan os.Signal) error {
-	// Everything continues while Envoy drains.
+	// Everything continues to run while Envoy drains.
 	working, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
 	var background sync.WaitGroup
@@ -176,7 +176,7 @@ func (a *agent) serveHTTP(ctx context.Context, background *sync.WaitGroup, addre
 	s := &http.Server{
 		Handler: h, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second, WriteTimeout: 30 * time.Second,
 		IdleTimeout: time.Minute, MaxHeaderBytes: 16 << 10,
-		// Failed handshakes are the client's problem.
+		// Failed handshakes are caused by clients.
 		ErrorLog: log.New(io.Discard, "", 0),
 	}
 	go func() {
@@ -191,8 +191,8 @@ func (a *agent) serveHTTP(ctx context.Context, background *sync.WaitGroup, addre
 	return nil
 }
 
-// listen listens on ADDRESS:PORT or unix:PATH. A socket that an earlier run left is
-// replaced; only this user may connect to it.
+// listen listens on ADDRESS:PORT or unix:PATH. It replaces the socket of an earlier run;
+// only this user may connect to it.
 func listen(ctx context.Context, address string) (net.Listener, error) {
 	path, ok := strings.CutPrefix(address, "unix:")
 	if !ok {

@@ -7,16 +7,16 @@ import (
 	"github.com/acnodal/epic/pkg/proxyidentity"
 )
 
-// Bootstrap is what Envoy's first configuration depends on.
+// Bootstrap is the input of Envoy's bootstrap configuration.
 type Bootstrap struct {
 	Identity proxyidentity.Identity
-	// XDSSocket and AdminSocket are unix sockets: this program's, and Envoy's own.
+	// XDSSocket and AdminSocket are the unix sockets of this program and of Envoy.
 	XDSSocket, AdminSocket string
-	// MemoryLimit is how many bytes of memory Envoy may have, or 0.
+	// MemoryLimit is the memory limit of Envoy in bytes, or 0 for none.
 	MemoryLimit uint64
 }
 
-// DefaultBootstrap returns the first configuration of a proxy's Envoy, which gets
+// DefaultBootstrap returns the bootstrap configuration of a proxy's Envoy, which gets
 // everything else from this program.
 func DefaultBootstrap(b Bootstrap) ([]byte, error) {
 	c := bootstrap.Config{

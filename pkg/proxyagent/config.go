@@ -16,7 +16,7 @@ import (
 // Config is what a pod was sent and what its Envoy accepted.
 type Config struct {
 	Identity proxyidentity.Identity `json:"identity"`
-	// OperatorConnected is false while the pod continues with what it has.
+	// OperatorConnected is false while the pod continues with its last configuration.
 	OperatorConnected bool             `json:"operatorConnected"`
 	Envoy             EnvoyStatus      `json:"envoy"`
 	Certificate       *time.Time       `json:"certificateExpires,omitempty"`
@@ -29,7 +29,7 @@ type EnvoyStatus struct {
 	PID      int       `json:"pid,omitempty"`
 	Started  time.Time `json:"started,omitzero"`
 	Restarts int64     `json:"restarts"`
-	// Version is what Envoy reports; empty until it has asked for something.
+	// Version is the version that Envoy reports; empty before its first request.
 	Version string `json:"version,omitempty"`
 }
 
@@ -37,21 +37,22 @@ type EnvoyStatus struct {
 type ConfigResource struct {
 	Type string `json:"type"`
 	Name string `json:"name"`
-	// Sent is the version that Envoy was sent last, at SentAt. Both are left out if Envoy
-	// has had the resource since it connected.
+	// Sent is the version last sent to Envoy, at SentAt. Both are omitted if Envoy has
+	// had the resource since it connected.
 	Sent   string    `json:"sent,omitempty"`
 	SentAt time.Time `json:"sentAt,omitzero"`
 	// Accepted is the version that Envoy accepted last.
 	Accepted string `json:"accepted,omitempty"`
-	// Refusal is what Envoy said against the version that it was sent last.
+	// Refusal is Envoy's error for the version last sent.
 	Refusal string `json:"refusal,omitempty"`
-	// TypeURL and Body are the accepted resource as Envoy's own message. They are there
-	// if bodies were asked for, but never for secrets.
+	// TypeURL and Body are the accepted resource as Envoy's message. They are set if
+	// bodies were requested, but never for secrets.
 	TypeURL string `json:"typeURL,omitempty"`
 	Body    []byte `json:"body,omitempty"`
 }
 
-// config describes the pod. Bodies are read if they are asked for.
+// config returns the configuration of the pod. It only reads bodies if they are
+// requested.
 func (a *agent) config(bodies bool) Config {
 	pid, started := a.supervisor.state()
 	c := Config{
@@ -89,7 +90,7 @@ func (a *agent) config(bodies bool) Config {
 	return c
 }
 
-// serveConfig answers GET /config, with ?bodies for the resources themselves.
+// serveConfig serves GET /config, with ?bodies for the resources themselves.
 func (a *agent) serveConfig(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Content-Type", "application/json")
 	encoder := json.NewEncoder(w)

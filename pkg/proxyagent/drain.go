@@ -9,9 +9,9 @@ import (
 	"k8s.io/klog/v2"
 )
 
-// drain lets Envoy's clients go elsewhere. The pod is no longer ready from now on, so
-// routes to it are withdrawn; until they are, Envoy serves as usual. Then Envoy asks
-// clients to go, and serves those that it has until they have gone.
+// drain drains Envoy. From now on, the pod is not ready, so routes to it are withdrawn;
+// until they are, Envoy serves normally. Then Envoy asks clients to close their
+// connections, and serves existing ones until they are closed.
 func (a *agent) drain(ctx context.Context) {
 	logger := klog.FromContext(ctx)
 	a.draining.Store(true)

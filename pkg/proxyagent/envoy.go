@@ -18,7 +18,7 @@ import (
 	"k8s.io/klog/v2"
 )
 
-// supervisor runs an Envoy and starts it again when it exits.
+// supervisor runs an Envoy and restarts it when it exits.
 type supervisor struct {
 	path      string
 	arguments []string
@@ -34,14 +34,13 @@ type supervisor struct {
 }
 
 const (
-	// drainTime is how long Envoy keeps serving what a change of a listener replaced. It
-	// cuts requests that take longer.
+	// drainTime is how long Envoy continues to serve connections of a listener that was
+	// replaced. It ends requests that take longer.
 	drainTime = time.Hour
 
 	minRestart = 100 * time.Millisecond
 	maxRestart = 30 * time.Second
-	// stable is how long an Envoy runs before its exit no longer counts as a failure to
-	// start.
+	// stable is how long an Envoy has to run for its exit not to count as a failed start.
 	stable = 10 * time.Second
 )
 
@@ -51,11 +50,12 @@ func arguments(bootstrap, logLevel string, concurrency int) []string {
 		"--config-path", bootstrap,
 		"--disable-hot-restart",
 		"--drain-time-s", strconv.Itoa(int(drainTime.Seconds())),
-		// Clients are asked to go elsewhere at once and not over the whole drain time.
+		// Ask clients to close their connections immediately, not spread over the drain
+		// time.
 		"--drain-strategy", "immediate",
 		"--log-level", logLevel,
-		// Looking for fields that Envoy does not know takes up to a third of the time in
-		// which it reads many routes, and it ignores them in any case.
+		// Looking for unknown fields takes up to a third of the time to read many routes,
+		// and Envoy ignores them in any case.
 		"--ignore-unknown-dynamic-fields",
 	}
 	if concurrency > 0 {
@@ -64,8 +64,8 @@ func arguments(bootstrap, logLevel string, concurrency int) []string {
 	return args
 }
 
-// run keeps an Envoy running until stop. The first restart is at once; Envoys that exit
-// soon after their start are started less and less often.
+// run keeps an Envoy running until stop. The first restart is immediate; if Envoys exit
+// soon after their start, the delay grows.
 func (s *supervisor) run(ctx context.Context) {
 	logger := klog.FromContext(ctx)
 	for failures := 0; ; {
@@ -91,13 +91,13 @@ func (s *supervisor) run(ctx context.Context) {
 	}
 }
 
-// once runs one Envoy to its end.
+// once runs one Envoy until it exits.
 func (s *supervisor) once() error {
 	// Envoy ends with this program, even if that is killed. The kernel ties this to the
-	// thread that starts Envoy, which must stay.
+	// thread that starts Envoy, which must not end.
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
-	cmd := exec.Command(s.path, s.arguments...) //nolint:noctx // Envoy is ended by signals
+	cmd := exec.Command(s.path, s.arguments...) //nolint:noctx // signals end Envoy
 	cmd.Stdout, cmd.Stderr = s.stdout, s.stderr
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	s.mu.Lock()
@@ -123,7 +123,7 @@ func (s *supervisor) once() error {
 	return err
 }
 
-// signal passes a signal on.
+// signal forwards a signal.
 func (s *supervisor) signal(sig os.Signal) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -132,7 +132,7 @@ func (s *supervisor) signal(sig os.Signal) {
 	}
 }
 
-// state returns Envoy's process ID, or 0, and when it was started.
+// state returns Envoy's process ID, or 0, and its start time.
 func (s *supervisor) state() (pid int, started time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -142,7 +142,7 @@ func (s *supervisor) state() (pid int, started time.Time) {
 	return pid, s.started
 }
 
-// stop ends Envoy for good: first politely.
+// stop ends Envoy permanently, gracefully at first.
 func (s *supervisor) stop(done <-chan struct{}) {
 	s.mu.Lock()
 	s.stopped = true

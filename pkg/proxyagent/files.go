@@ -8,8 +8,8 @@ import (
 	"os"
 )
 
-// writeFile replaces a file in one step: every reader sees the old or the new content.
-// It syncs nothing: a store on a disk does that for many files at once.
+// writeFile atomically replaces a file. It does not sync: a store on a disk does that for
+// many files together.
 func writeFile(path string, content []byte) error {
 	temporary := path + ".new"
 	if err := os.WriteFile(temporary, content, 0o600); err != nil {
@@ -18,7 +18,7 @@ func writeFile(path string, content []byte) error {
 	return os.Rename(temporary, path)
 }
 
-// removeFile removes a file if it is there.
+// removeFile removes a file if it exists.
 func removeFile(path string) error {
 	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err

@@ -28,8 +28,8 @@ import (
 	"github.com/acnodal/epic/pkg/proxyidentity/exchange"
 )
 
-// identity is the pod's key and certificate. They are kept in a folder in memory, so
-// a program that starts again has them while the operator is away.
+// identity is the pod's key and certificate. They are stored in a directory in memory, so
+// a restarted program has them while the operator is down.
 type identity struct {
 	id                proxyidentity.Identity
 	dir               string
@@ -37,9 +37,9 @@ type identity struct {
 
 	mu          sync.Mutex
 	certificate *tls.Certificate
-	// learned are the authorities that the operator named with the last certificate.
+	// learned holds the authorities that the operator sent with the last certificate.
 	learned []byte
-	// has is closed once there is a certificate.
+	// has is closed once a certificate exists.
 	has     chan struct{}
 	hasOnce sync.Once
 	// refused has an element if the operator refused the certificate.
@@ -52,7 +52,7 @@ const (
 	authoritiesFile = "authorities.crt"
 )
 
-// newIdentity reads what is kept, if it is still good.
+// newIdentity reads the stored certificate, if it is still valid.
 func newIdentity(id proxyidentity.Identity, dir, caFile, tokenFile string) *identity {
 	i := &identity{id: id, dir: dir, caFile: caFile, tokenFile: tokenFile, has: make(chan struct{}), refused: make(chan struct{}, 1)}
 	i.learned, _ = os.ReadFile(filepath.Join(dir, authoritiesFile))
@@ -71,8 +71,8 @@ func (i *identity) current() *tls.Certificate {
 	return i.certificate
 }
 
-// authorities returns who is trusted: those in the file that the pod was given, and
-// those that the operator named.
+// authorities returns the trusted authorities: those in the pod's CA file, and those that
+// the operator sent.
 func (i *identity) authorities() (*x509.CertPool, error) {
 	given, err := os.ReadFile(i.caFile)
 	if err != nil {
@@ -102,7 +102,7 @@ func (i *identity) clientTLS(serverName string, withCertificate bool) (*tls.Conf
 	return config, nil
 }
 
-// serverTLS returns the configuration of the pod's own server, which the operator alone
+// serverTLS returns the configuration of the pod's own server, which only the operator
 // may call.
 func (i *identity) serverTLS() *tls.Config {
 	return &tls.Config{
@@ -145,7 +145,7 @@ func (i *identity) renew(ctx context.Context, d *dialer) error {
 		return fmt.Errorf("read the pod's token: %w", err)
 	}
 	request := &exchange.Request{Token: string(bytes.TrimSpace(token)), Namespace: i.id.Namespace, Pod: i.id.Pod, CSR: csr}
-	// A certificate that is still good renews itself where the token was used up.
+	// A certificate that is still valid renews itself if the token was used up.
 	withCertificate := i.current() != nil
 	response, err := i.sign(ctx, d, request, withCertificate)
 	if err != nil && withCertificate {
@@ -171,7 +171,7 @@ func (i *identity) sign(ctx context.Context, d *dialer, r *exchange.Request, wit
 	return exchange.Sign(ctx, conn, r)
 }
 
-// take checks and keeps a new certificate.
+// take checks and stores a new certificate.
 func (i *identity) take(r *exchange.Response, key *ecdsa.PrivateKey) error {
 	der, err := x509.MarshalPKCS8PrivateKey(key)
 	if err != nil {
@@ -198,15 +198,16 @@ func (i *identity) take(r *exchange.Response, key *ecdsa.PrivateKey) error {
 const (
 	minRenewBackoff = 500 * time.Millisecond
 	maxRenewBackoff = time.Minute
-	// A certificate that is refused is kept for so long at least, twice as long each time.
+	// Minimum time before a rejected certificate is renewed; it doubles each time.
 	minRefused = 3 * time.Second
 	maxRefused = 10 * time.Minute
 )
 
-// suspect has the certificate renewed if err is the operator's refusal of it: its authority
-// was replaced at once, or the certificate ended while this host was suspended.
+// suspect triggers a renewal of the certificate if err is the operator's rejection of it:
+// its authority was replaced immediately, or the certificate expired while this host was
+// suspended.
 func (i *identity) suspect(err error) {
-	// gRPC hands on an alert of the far end as text only.
+	// gRPC returns an alert of the peer only as text.
 	if status.Code(err) != codes.Unauthenticated && !strings.Contains(err.Error(), "remote error: tls: ") {
 		return
 	}
@@ -218,14 +219,14 @@ func (i *identity) suspect(err error) {
 
 // renewal decides when a certificate must be renewed.
 type renewal struct {
-	// got is when the pod got it, and refusals how many before it were refused, one after
-	// the other.
+	// got is when the pod got it, and refusals the number of consecutive rejected ones
+	// before it.
 	got      time.Time
 	refusals int
 }
 
-// wait waits until the certificate must be renewed: in time, or because it was refused. It
-// returns false if ctx ends before.
+// wait waits until the certificate must be renewed: regularly, or because it was
+// rejected. It returns false if ctx ends first.
 func (r *renewal) wait(ctx context.Context, c *x509.Certificate, refused <-chan struct{}) bool {
 	t := time.NewTimer(untilRenewal(c, time.Now()))
 	defer t.Stop()
@@ -249,8 +250,8 @@ func (r *renewal) wait(ctx context.Context, c *x509.Certificate, refused <-chan 
 	}
 }
 
-// maintain gets a certificate and renews it after two thirds of its life, or when the
-// operator refuses it, until ctx ends. It calls got after each.
+// maintain requests a certificate and renews it after two thirds of its lifetime, or when
+// the operator rejects it, until ctx ends. It calls got after each.
 func (i *identity) maintain(ctx context.Context, d *dialer, got func()) {
 	logger := klog.FromContext(ctx)
 	if i.current() != nil {
@@ -279,8 +280,8 @@ func (i *identity) maintain(ctx context.Context, d *dialer, got func()) {
 	}
 }
 
-// untilRenewal returns how long to wait before a certificate is renewed: until two thirds
-// of its life, less up to a tenth so that pods do not come at once.
+// untilRenewal returns the delay before a certificate is renewed: two thirds of its
+// lifetime, minus up to a tenth so that pods do not synchronize.
 func untilRenewal(c *x509.Certificate, now time.Time) time.Duration {
 	life := c.NotAfter.Sub(c.NotBefore)
 	early := time.Duration(mathrand.Float64() * float64(life) / 10) //nolint:gosec // jitter needs no secrecy

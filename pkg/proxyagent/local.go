@@ -11,15 +11,15 @@ import (
 )
 
 const (
-	// localName is the source of responses that were made from kept resources.
+	// localName is the source name of responses made from stored resources.
 	localName = "kept"
 	// localQuiet is how long nothing may happen before Envoy has everything that was
-	// kept, and localLimit how long that may take while the operator waits.
+	// stored, and localLimit the maximum time for that while the operator waits.
 	localQuiet = 100 * time.Millisecond
 	localLimit = 5 * time.Second
 )
 
-// local serves Envoy what was kept.
+// local serves stored resources to Envoy.
 type local struct {
 	session *delta.Session
 	began   time.Time
@@ -31,15 +31,15 @@ func newLocal(view kept, now time.Time) *local {
 	return &local{session: delta.NewSession(view, delta.DefaultOptions()), began: now, active: now}
 }
 
-// request takes a request of Envoy. Its nonce is one that next returned, or empty.
+// request handles a request of Envoy. Its nonce is one that next returned, or empty.
 func (l *local) request(r *discoveryv3.DeltaDiscoveryRequest, now time.Time) {
 	l.active = now
-	// Envoy names no more than it was sent or was configured with.
+	// Envoy names at most what it was sent or configured with.
 	_, _ = l.session.Request(r, now)
 	l.session.TakeEvents()
 }
 
-// next returns what to send.
+// next returns the next response.
 func (l *local) next(now time.Time) *discoveryv3.DeltaDiscoveryResponse {
 	response, _ := l.session.Next(now)
 	if response == nil {
@@ -49,7 +49,7 @@ func (l *local) next(now time.Time) *discoveryv3.DeltaDiscoveryResponse {
 	return response.Message()
 }
 
-// complete reports whether Envoy has everything that was kept.
+// complete reports whether Envoy has everything that was stored.
 func (l *local) complete(now time.Time) bool {
 	return l.session.Quiet() && now.Sub(l.active) >= localQuiet
 }

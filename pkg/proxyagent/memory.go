@@ -8,12 +8,12 @@ import (
 	"strings"
 )
 
-// ownMemory is what this program and the folder of accepted resources need of the
-// container's memory.
+// ownMemory is the part of the container's memory for this program and the directory of
+// accepted resources.
 const ownMemory = 48 << 20
 
-// memoryLimit returns how much memory Envoy may have in a container whose limit is in a
-// file of the control group, or 0 if there is no limit.
+// memoryLimit returns Envoy's memory limit for a container whose limit is in a control
+// group file, or 0 if there is no limit.
 func memoryLimit(file string) uint64 {
 	content, err := os.ReadFile(file)
 	if err != nil {
@@ -21,11 +21,12 @@ func memoryLimit(file string) uint64 {
 	}
 	limit, err := strconv.ParseUint(strings.TrimSpace(string(content)), 10, 64)
 	if err != nil || limit == 0 {
-		// The file has "max" if there is no limit.
+		// The file contains "max" if there is no limit.
 		return 0
 	}
 	return limit - min(limit/2, ownMemory)
 }
 
-// controlGroupFile has the limit of the control group that a container sees as its root.
+// controlGroupFile contains the limit of the control group that a container sees as its
+// root.
 const controlGroupFile = "/sys/fs/cgroup/memory.max"

@@ -13,39 +13,42 @@ import (
 	"github.com/acnodal/epic/pkg/proxyidentity"
 )
 
-// Options are the options of the program.
+// Options configures the program.
 type Options struct {
-	// Identity is which pod this is.
+	// Identity is the identity of the pod.
 	Identity proxyidentity.Identity
-	// Operator is where the operator is, as HOST:PORT or unix:///PATH, and ServerName
-	// the name in its certificate.
+	// Operator is the address of the operator, as HOST:PORT or unix:///PATH, and
+	// ServerName the name in its certificate.
 	Operator, ServerName string
-	// CAFile has the authorities to trust, TokenFile what proves who the pod is.
+	// CAFile contains the authorities to trust, TokenFile the token that proves the pod's
+	// identity.
 	CAFile, TokenFile string
-	// Dir is a folder for sockets, keys and accepted resources.
+	// Dir is the directory for sockets, keys and accepted resources.
 	Dir string
-	// KeepDir is a folder for accepted resources that outlives a reboot; Dir if it is
-	// empty. Secrets, which have private keys, are kept there only with KeepKeys.
+	// KeepDir is a directory for accepted resources that survives a reboot; Dir if it is
+	// empty. Secrets, which contain private keys, are only stored there with KeepKeys.
 	KeepDir  string
 	KeepKeys bool
-	// Envoy is the path of Envoy. Concurrency is how many threads it has, or 0 for one a
+	// Envoy is the path of Envoy. Concurrency is its number of threads, or 0 for one per
 	// CPU. EnvoyLogLevel is its log level.
 	Envoy         string
 	Concurrency   int
 	EnvoyLogLevel string
-	// BindAddress is where probes and metrics are served, as ADDRESS:PORT or unix:PATH,
-	// or empty. ConfigAddress is where the operator reads the configuration, or empty.
+	// BindAddress is the address of probes and metrics, as ADDRESS:PORT or unix:PATH, or
+	// empty. ConfigAddress is the address at which the operator reads the configuration,
+	// or empty.
 	BindAddress, ConfigAddress string
-	// DrainDelay is how long Envoy serves as usual after the pod is told to end, for
-	// routes to be withdrawn. DrainTimeout is how long connections may last after that.
+	// DrainDelay is how long Envoy serves normally after the pod starts terminating, for
+	// routes to be withdrawn. DrainTimeout is the maximum time for connections after
+	// that.
 	DrainDelay, DrainTimeout time.Duration
-	// Bootstrap makes Envoy's first configuration. It is set by default.
+	// Bootstrap returns Envoy's bootstrap configuration. It has a default.
 	Bootstrap func(Bootstrap) ([]byte, error)
-	// Stdout and Stderr are Envoy's.
+	// Stdout and Stderr receive Envoy's output.
 	Stdout, Stderr io.Writer
 }
 
-// DefaultOptions returns the options that have defaults.
+// DefaultOptions returns options with defaults.
 func DefaultOptions() Options {
 	return Options{
 		EnvoyLogLevel: "warning",
@@ -55,10 +58,10 @@ func DefaultOptions() Options {
 	}
 }
 
-// maxSocket is how long the path of a unix socket may be.
+// maxSocket is the maximum length of a unix socket path.
 const maxSocket = 107
 
-// Validate returns what is wrong with the options.
+// Validate returns an error if the options are invalid.
 func (o *Options) Validate() error {
 	errs := []error{o.Identity.Validate()}
 	for _, required := range []struct{ flag, value string }{
@@ -78,7 +81,7 @@ func (o *Options) Validate() error {
 	return errors.Join(errs...)
 }
 
-// The sockets and files in the folder.
+// Sockets and files in the directory.
 const (
 	xdsSocket     = "xds.sock"
 	adminSocket   = "admin.sock"

@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// envoyGrace is how long Envoy may be away before the pod counts as dead. Starting Envoy
-// again is this program's work, not the kubelet's.
+// envoyGrace is how long Envoy may be down before the pod counts as dead. This program
+// restarts Envoy, not the kubelet.
 const envoyGrace = 30 * time.Second
 
 // probes serves what everybody in the cluster may read.

@@ -12,13 +12,13 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// reap collects processes that ended and whose parent has gone, which fall to process 1.
-// Envoy itself is left to whoever waits for it.
+// reap collects ended processes without a parent, which are assigned to process 1. It
+// leaves Envoy to the goroutine that waits for it.
 func reap(ctx context.Context, envoy func() int) {
 	ended := make(chan os.Signal, 1)
 	signal.Notify(ended, unix.SIGCHLD)
 	defer signal.Stop(ended)
-	// Envoy's own end can hide that of another process for a moment.
+	// Envoy's own end can briefly hide that of another process.
 	tick := time.NewTicker(10 * time.Second)
 	defer tick.Stop()
 	for {
@@ -40,7 +40,7 @@ func reap(ctx context.Context, envoy func() int) {
 	}
 }
 
-// childInfo is the part of siginfo_t that tells of a child.
+// childInfo is the part of siginfo_t about a child.
 type childInfo struct {
 	signo, errno, code, _ int32
 	pid                   int32

@@ -19,10 +19,10 @@ import (
 	"github.com/acnodal/epic/pkg/envoy/version"
 )
 
-// relay stands between Envoy and the operator. Envoy's stream to it lasts as long as
-// Envoy does; streams to the operator come and go. Requests, acknowledgments and
-// refusals go through as they are. While there is no operator, Envoy is served what was
-// kept of what it accepted.
+// relay relays between Envoy and the operator. Envoy's stream to it lasts as long as
+// Envoy does, while streams to the operator are replaced. Requests, acknowledgments and
+// refusals are passed on unchanged. Without an operator, Envoy is served the stored
+// resources that it has accepted.
 type relay struct {
 	discoveryv3.UnimplementedAggregatedDiscoveryServiceServer
 	dialer *dialer
@@ -31,13 +31,13 @@ type relay struct {
 	renewed chan struct{}
 
 	mu sync.Mutex
-	// end ends the stream that Envoy has now.
+	// end ends the current stream of Envoy.
 	end context.CancelFunc
-	// configured is whether Envoy has accepted clusters and listeners.
+	// configured indicates that Envoy has accepted clusters and listeners.
 	configured bool
-	// version is that of Envoy.
+	// version is the version of Envoy.
 	version string
-	// records are of what Envoy was sent last.
+	// records holds what was last sent to Envoy.
 	records map[resource.Key]record
 }
 
@@ -45,7 +45,7 @@ func newRelay(d *dialer, s *store) *relay {
 	return &relay{dialer: d, store: s, renewed: make(chan struct{}, 1), records: map[resource.Key]record{}}
 }
 
-// DeltaAggregatedResources serves Envoy. A new stream takes the place of an earlier one.
+// DeltaAggregatedResources serves Envoy. A new stream replaces an earlier one.
 func (r *relay) DeltaAggregatedResources(envoy discoveryv3.AggregatedDiscoveryService_DeltaAggregatedResourcesServer) error {
 	ctx, end := context.WithCancel(envoy.Context())
 	defer end()
@@ -69,8 +69,7 @@ func (r *relay) isConfigured() bool {
 	return r.configured
 }
 
-// renew makes the stream to the operator change over to a connection with the renewed
-// certificate.
+// renew moves the stream to the operator to a connection with the renewed certificate.
 func (r *relay) renew() {
 	select {
 	case r.renewed <- struct{}{}:
@@ -78,18 +77,18 @@ func (r *relay) renew() {
 	}
 }
 
-// conversation is one stream of Envoy. Its fields belong to the goroutine of run.
+// conversation is one stream of Envoy. Only the goroutine of run uses its fields.
 type conversation struct {
 	*relay
 	envoy    discoveryv3.AggregatedDiscoveryService_DeltaAggregatedResourcesServer
 	tracker  *tracker
 	node     *corev3.Node
 	requests chan *discoveryv3.DeltaDiscoveryRequest
-	// local serves what was kept, or is nil. up is the operator, or nil.
+	// local serves stored resources, or is nil. up is the stream to the operator, or nil.
 	local *local
 	up    *upstream
-	// connected brings streams to the operator while connecting is set. next is one that
-	// waits to take over.
+	// connected receives streams to the operator while connecting is set. next is one
+	// that waits to take over.
 	connected  chan *upstream
 	connecting bool
 	next       *upstream
@@ -111,11 +110,11 @@ func (c *conversation) receive(ctx context.Context) {
 	}
 }
 
-// swapAfter is how long a new stream to the operator waits for Envoy to answer what the
-// former one sent.
+// swapAfter is how long a new stream to the operator waits for Envoy to respond to what
+// the previous one sent.
 const swapAfter = 2 * time.Second
 
-// steady is how long a stream lasts before its end no longer counts as a failure to
+// steady is how long a stream has to last for its end not to count as a failure to
 // connect.
 const steady = 30 * time.Second
 
@@ -137,7 +136,7 @@ func (c *conversation) run(ctx context.Context) error {
 		if c.up != nil {
 			responses, failed = c.up.responses, c.up.failed
 		}
-		// Time matters only while something changes over.
+		// Time only matters while the source changes.
 		var due <-chan time.Time
 		if c.local != nil || c.next != nil {
 			due = tick.C
@@ -213,10 +212,10 @@ func (c *conversation) leave() {
 	}
 }
 
-// hear takes a request of Envoy.
+// hear handles a request of Envoy.
 func (c *conversation) hear(ctx context.Context, r *discoveryv3.DeltaDiscoveryRequest) {
 	if c.node == nil && r.Node != nil {
-		// The list of Envoy's extensions is long and nobody reads it.
+		// The list of Envoy's extensions is long and not used.
 		c.node = proto.CloneOf(r.Node)
 		c.node.Extensions = nil
 		c.mu.Lock()
@@ -230,12 +229,12 @@ func (c *conversation) hear(ctx context.Context, r *discoveryv3.DeltaDiscoveryRe
 	v, dropped := c.tracker.request(typ, r)
 	source, nonce := splitNonce(r.ResponseNonce)
 	if c.up != nil {
-		// The operator must not wait for the folder.
+		// The operator must not wait for the storage.
 		defer c.keep(ctx, typ, v, dropped, r)
 	} else {
 		c.keep(ctx, typ, v, dropped, r)
 		if v != nil && source != localName {
-			// From now on the served configuration must have what came from the operator last.
+			// From now on, the served configuration must contain the operator's last one.
 			c.local = nil
 		}
 	}
@@ -257,8 +256,8 @@ func (c *conversation) hear(ctx context.Context, r *discoveryv3.DeltaDiscoveryRe
 	}
 }
 
-// source returns the name of what serves Envoy now, which alone gets answers to its
-// responses.
+// source returns the name of the current source, which alone gets Envoy's responses to
+// its messages.
 func (c *conversation) source() string {
 	if c.up != nil {
 		return c.up.name
@@ -275,11 +274,11 @@ func (c *conversation) toOperator(typ resource.Type, request *discoveryv3.DeltaD
 			return
 		}
 	}
-	// If this fails, so does receiving.
+	// If this fails, receiving also fails.
 	_ = c.up.send(request, c.node)
 }
 
-// keep stores what Envoy accepted and forgets what it no longer wants.
+// keep stores what Envoy accepted and removes what it no longer needs.
 func (c *conversation) keep(ctx context.Context, typ resource.Type, v *verdict, dropped []string, r *discoveryv3.DeltaDiscoveryRequest) {
 	var errs []error
 	if v != nil && !v.refused {
@@ -320,7 +319,7 @@ func (c *conversation) keep(ctx context.Context, typ resource.Type, v *verdict, 
 	}
 }
 
-// toEnvoy sends Envoy a response of a source.
+// toEnvoy sends a response of a source to Envoy.
 func (c *conversation) toEnvoy(r *discoveryv3.DeltaDiscoveryResponse, source string) error {
 	typ, ok := resource.TypeOf(r.TypeUrl)
 	if !ok {
@@ -337,7 +336,7 @@ func (c *conversation) toEnvoy(r *discoveryv3.DeltaDiscoveryResponse, source str
 	return c.envoy.Send(r)
 }
 
-// serveKept starts to serve what was kept, if there is anything.
+// serveKept starts to serve stored resources, if there are any.
 func (c *conversation) serveKept(now time.Time) {
 	if c.local != nil || c.store.empty() {
 		return
@@ -348,13 +347,14 @@ func (c *conversation) serveKept(now time.Time) {
 	}
 }
 
-// advance sends what is kept, and changes over to the operator when that is possible.
+// advance sends stored resources, and switches to the operator when possible.
 func (c *conversation) advance(now time.Time) error {
 	if c.up == nil && c.local == nil && c.next == nil {
 		c.serveKept(now)
 	}
 	if c.next != nil && c.local == nil && c.up == nil && c.tracker.fresh() && !c.tracker.configured() {
-		// A new Envoy gets what was kept first: the operator then sends differences.
+		// A new Envoy gets the stored resources first, so the operator only sends
+		// differences.
 		if c.node == nil {
 			return nil
 		}
@@ -383,8 +383,8 @@ func (c *conversation) advance(now time.Time) error {
 	return nil
 }
 
-// prune forgets what was kept and Envoy does not have: it refused it, or does not ask
-// for it.
+// prune removes stored resources that Envoy does not have, because it refused or does not
+// request them.
 func (c *conversation) prune() {
 	for k := range c.store.keys() {
 		if _, ok := c.tracker.types[k.Type].accepted[k.Name]; !ok {

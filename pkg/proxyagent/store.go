@@ -26,30 +26,30 @@ import (
 	"github.com/acnodal/epic/pkg/envoy/resource"
 )
 
-// store keeps what Envoy accepted, one file a resource, so an Envoy that starts
-// again gets it at once. Secrets, which have the keys of certificates, may have a folder of
-// their own.
+// store stores what Envoy accepted, one file per resource, so a restarted Envoy gets it
+// immediately. Secrets, which contain the keys of certificates, may have a separate
+// directory.
 type store struct {
 	dir, secrets string
-	// durable indicates that the folder outlives the machine's memory.
+	// durable indicates that the directory survives a reboot.
 	durable bool
 
 	mu sync.Mutex
-	// versions are of the resources that are kept.
+	// versions holds the versions of the stored resources.
 	versions map[resource.Key]string
-	// unsynced indicates that something may not have reached the disk, and superseded are the
-	// files of former versions that go when it has.
+	// unsynced indicates that something may not have reached the disk, and superseded
+	// holds the files of previous versions, which are removed after that.
 	unsynced   bool
 	superseded map[string]resource.Key
 }
 
 const suffix = ".pb"
 
-// syncEvery is how often what was kept is brought to the disk.
+// syncEvery is the interval at which files are synced to the disk.
 const syncEvery = time.Second
 
-// openStore reads which resources the folders have: dir, and that of secrets, which may be the
-// same. Files that can't be read are removed, and so are secrets in another folder than theirs:
+// openStore reads which resources the directories contain: dir, and that of secrets,
+// which may be the same. It removes unreadable files and secrets in the wrong directory:
 // the operator sends their resources again.
 func openStore(dir, secrets string) (*store, error) {
 	s := &store{dir: dir, secrets: secrets, versions: map[resource.Key]string{}}
@@ -70,7 +70,7 @@ func openStore(dir, secrets string) (*store, error) {
 	return s, nil
 }
 
-// read reads which resources a folder has.
+// read reads which resources a directory contains.
 func (s *store) read(folder string) error {
 	files, err := os.ReadDir(folder)
 	if err != nil {
@@ -82,7 +82,7 @@ func (s *store) read(folder string) error {
 		if r, err := readResource(path); err == nil && path == s.path(r.Key(), r.Version) {
 			superfluous = ""
 			if before, ok := s.versions[r.Key()]; ok {
-				// The program ended before it removed the former version.
+				// The program ended before it removed the previous version.
 				superfluous = older(path, s.path(r.Key(), before))
 			}
 			if superfluous != path {
@@ -98,7 +98,7 @@ func (s *store) read(folder string) error {
 	return nil
 }
 
-// run brings what is kept to the disk until ctx ends.
+// run syncs files to the disk until ctx ends.
 func (s *store) run(ctx context.Context) {
 	if !s.durable {
 		return
@@ -118,8 +118,8 @@ func (s *store) run(ctx context.Context) {
 	}
 }
 
-// sync brings what was written to the disk, and removes the former versions then. So if the
-// machine fails in between, there is one version or the other.
+// sync syncs written files to the disk, and then removes the previous versions. So if the
+// machine fails in between, one of the versions remains.
 func (s *store) sync() error {
 	s.mu.Lock()
 	former, needed := s.superseded, s.unsynced
@@ -156,9 +156,8 @@ func older(a, b string) string {
 	return a
 }
 
-// path returns the file of one version of a resource. Each version has a file of its
-// own, because some file systems write a file to the disk before it takes the place of
-// another one.
+// path returns the file of one version of a resource. Each version has a separate file,
+// because some file systems write a file to the disk before it replaces another one.
 func (s *store) path(k resource.Key, version string) string {
 	name, content := sha256.Sum256([]byte(k.Name)), sha256.Sum256([]byte(version))
 	folder := s.dir
@@ -187,7 +186,7 @@ func readResource(path string) (*resource.Resource, error) {
 	return &resource.Resource{Type: t, Name: m.Name, Version: m.Version, Body: m.GetResource().GetValue()}, nil
 }
 
-// put keeps a resource in place of an earlier version.
+// put stores a resource and replaces an earlier version.
 func (s *store) put(t resource.Type, m *discoveryv3.Resource) error {
 	k := resource.Key{Type: t, Name: m.Name}
 	s.mu.Lock()
@@ -207,7 +206,7 @@ func (s *store) put(t resource.Type, m *discoveryv3.Resource) error {
 		return err
 	}
 	if ok && s.durable {
-		// The kernel's own times are too coarse to order two versions.
+		// The kernel's timestamps are too coarse to order two versions.
 		now := time.Now()
 		if err := os.Chtimes(path, now, now); err != nil {
 			return err
@@ -223,14 +222,14 @@ func (s *store) put(t resource.Type, m *discoveryv3.Resource) error {
 			s.superseded = map[string]resource.Key{}
 		}
 		s.superseded[s.path(k, before)] = k
-		// A version that comes back before the next sync is no longer a former one.
+		// A version that is restored before the next sync must not be removed.
 		delete(s.superseded, path)
 		return nil
 	}
 	return removeFile(s.path(k, before))
 }
 
-// remove forgets a resource.
+// remove removes a resource.
 func (s *store) remove(k resource.Key) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -250,7 +249,7 @@ func (s *store) remove(k resource.Key) error {
 	return err
 }
 
-// empty reports whether nothing is kept.
+// empty reports whether the store is empty.
 func (s *store) empty() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -279,10 +278,10 @@ func (s *store) keys() map[resource.Key]string {
 	return maps.Clone(s.versions)
 }
 
-// kept is the content of a store as a configuration. It does not change.
+// kept is the content of a store as a configuration. It is immutable.
 type kept map[resource.Key]*delta.Entry
 
-// load reads everything.
+// load reads all resources.
 func (s *store) load() kept {
 	all := kept{}
 	for k := range s.keys() {

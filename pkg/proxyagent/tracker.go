@@ -13,9 +13,9 @@ import (
 	"github.com/acnodal/epic/pkg/envoy/resource"
 )
 
-// tracker knows what an Envoy subscribes to, has accepted and has not answered, on one
-// stream of that Envoy. With it, the Envoy can be handed from one source of resources to
-// another without noticing.
+// tracker tracks what an Envoy subscribes to, has accepted and has not responded to, on
+// one stream of that Envoy. With it, the source of the Envoy's resources can be replaced
+// without Envoy noticing.
 type tracker struct {
 	types [resource.TypeCount]tracked
 }
@@ -24,17 +24,17 @@ type tracked struct {
 	requested bool
 	wildcard  bool
 	names     map[string]struct{}
-	// accepted has the versions that Envoy accepted.
+	// accepted holds the versions that Envoy accepted.
 	accepted map[string]string
-	// pending are the responses that Envoy has not answered, by the nonce that it was
-	// given.
+	// pending holds the responses that Envoy has not acknowledged, by the nonce that was
+	// sent.
 	pending map[string]*discoveryv3.DeltaDiscoveryResponse
 	// answered is set once Envoy accepted a response of the type, on this stream or on an
 	// earlier one.
 	answered bool
 }
 
-// verdict is what Envoy said of a response.
+// verdict is Envoy's reaction to a response.
 type verdict struct {
 	nonce    string
 	response *discoveryv3.DeltaDiscoveryResponse
@@ -52,7 +52,7 @@ func newTracker() *tracker {
 	return t
 }
 
-// request takes a request of Envoy. It returns what Envoy said of a response, or nil,
+// request handles a request of Envoy. It returns Envoy's reaction to a response, or nil,
 // and the names that Envoy no longer subscribes to.
 func (t *tracker) request(typ resource.Type, r *discoveryv3.DeltaDiscoveryRequest) (v *verdict, dropped []string) {
 	s := &t.types[typ]
@@ -73,7 +73,7 @@ func (t *tracker) request(typ resource.Type, r *discoveryv3.DeltaDiscoveryReques
 		s.requested = true
 		s.wildcard = typ.Wildcard() && len(r.ResourceNamesSubscribe) == 0
 		maps.Copy(s.accepted, r.InitialResourceVersions)
-		// An Envoy that opens its stream again has accepted these before, and is sent nothing
+		// An Envoy that reopens its stream has accepted these before, and is sent nothing
 		// if nothing has changed.
 		s.answered = s.answered || len(r.InitialResourceVersions) > 0
 	}
@@ -83,7 +83,7 @@ func (t *tracker) request(typ resource.Type, r *discoveryv3.DeltaDiscoveryReques
 			continue
 		}
 		if _, ok := r.InitialResourceVersions[name]; !ok {
-			// Envoy asks for it, so it does not have it, whatever it accepted before.
+			// Envoy requests it, so it does not have it, even if it accepted it before.
 			delete(s.accepted, name)
 		}
 		s.names[name] = struct{}{}
@@ -102,12 +102,12 @@ func (t *tracker) request(typ resource.Type, r *discoveryv3.DeltaDiscoveryReques
 	return v, dropped
 }
 
-// sent notes that Envoy was sent a response.
+// sent records that a response was sent to Envoy.
 func (t *tracker) sent(typ resource.Type, r *discoveryv3.DeltaDiscoveryResponse) {
 	t.types[typ].pending[r.Nonce] = r
 }
 
-// unanswered reports whether Envoy has yet to answer a response.
+// unanswered reports whether Envoy has yet to respond.
 func (t *tracker) unanswered() bool {
 	for i := range t.types {
 		if len(t.types[i].pending) > 0 {
@@ -132,8 +132,8 @@ func (t *tracker) fresh() bool {
 	return true
 }
 
-// introduction returns the first requests to a new source: what Envoy subscribes to and
-// what it has. Envoy itself would send the same if it connected there.
+// introduction returns the first requests to a new source: Envoy's subscriptions and
+// resources. Envoy itself would send the same if it connected there.
 func (t *tracker) introduction() []*discoveryv3.DeltaDiscoveryRequest {
 	var all []*discoveryv3.DeltaDiscoveryRequest
 	for _, typ := range resource.Types() {
@@ -157,16 +157,16 @@ func (t *tracker) introduce(typ resource.Type) *discoveryv3.DeltaDiscoveryReques
 	return r
 }
 
-// record is what is known of one resource on its way, for people.
+// record is the state of one resource, for people.
 type record struct {
 	version string
 	at      time.Time
-	// refusal is what Envoy said against the version.
+	// refusal is Envoy's error for the version.
 	refusal string
 }
 
-// nonceOf makes a nonce that names the source it came from, so an answer does not
-// go to another one. splitNonce takes it apart.
+// nonceOf returns a nonce that contains its source, so Envoy's response does not go to
+// another one. splitNonce splits it.
 func nonceOf(source, nonce string) string { return source + ":" + nonce }
 
 func splitNonce(nonce string) (source, rest string) {

@@ -18,7 +18,7 @@ import (
 	"k8s.io/klog/v2"
 )
 
-// maxMessage bounds a response of the operator.
+// maxMessage limits a response of the operator.
 const maxMessage = 64 << 20
 
 // upstream is a stream to the operator.
@@ -28,12 +28,12 @@ type upstream struct {
 	stream    discoveryv3.AggregatedDiscoveryService_DeltaAggregatedResourcesClient
 	cancel    context.CancelFunc
 	responses chan *discoveryv3.DeltaDiscoveryResponse
-	// failed is closed when the stream has ended; err is why.
+	// failed is closed when the stream has ended; err is the reason.
 	failed chan struct{}
 	err    error
 	// ready is when the stream was opened.
 	ready time.Time
-	// introduced are the type URLs of which the operator has had a request.
+	// introduced holds the type URLs for which the operator got a request.
 	introduced map[string]bool
 	saidNode   bool
 	counters   *counters
@@ -54,10 +54,10 @@ type dialer struct {
 	counters            *counters
 }
 
-// pickAny makes a connection to any of the addresses of a name.
+// pickAny makes a connection use any of the addresses of a name.
 const pickAny = `{"loadBalancingConfig":[{"pick_first":{"shuffleAddressList":true}}]}`
 
-// conn makes a connection, with the certificate unless that must not be shown.
+// conn returns a connection, with the certificate if withCertificate is set.
 func (d *dialer) conn(withCertificate bool) (*grpc.ClientConn, error) {
 	config, err := d.identity.clientTLS(d.serverName, withCertificate)
 	if err != nil {
@@ -78,7 +78,7 @@ func (d *dialer) open(ctx context.Context) (*upstream, error) {
 		return nil, err
 	}
 	ctx, cancel := context.WithCancel(ctx)
-	// The stream outlives a limit on how long it takes to open.
+	// The stream must outlive the time limit for opening it.
 	giveUp := time.AfterFunc(10*time.Second, cancel)
 	stream, err := discoveryv3.NewAggregatedDiscoveryServiceClient(conn).DeltaAggregatedResources(ctx)
 	if err == nil && !giveUp.Stop() {
@@ -137,14 +137,14 @@ const (
 	maxBackoff = 5 * time.Second
 )
 
-// backoff returns how long to wait after a number of failures in a row, with jitter so
-// that the proxies of a whole system do not come at once.
+// backoff returns the delay after a number of consecutive failures, with jitter so that
+// proxies do not synchronize.
 func backoff(failures int, least, most time.Duration) time.Duration {
 	d := min(least<<min(failures, 16), most)
 	return d/2 + rand.N(d) //nolint:gosec // jitter needs no secrecy
 }
 
-// connect opens a stream, however long that takes. It returns nil when ctx ends.
+// connect opens a stream and retries until it succeeds. It returns nil when ctx ends.
 func (d *dialer) connect(ctx context.Context, failures int) *upstream {
 	logger := klog.FromContext(ctx)
 	select {
@@ -170,7 +170,7 @@ func (d *dialer) connect(ctx context.Context, failures int) *upstream {
 	}
 }
 
-// sleep waits, and returns false if ctx ends before.
+// sleep waits, and returns false if ctx ends first.
 func sleep(ctx context.Context, d time.Duration) bool {
 	t := time.NewTimer(d)
 	defer t.Stop()

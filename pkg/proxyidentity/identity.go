@@ -16,20 +16,20 @@ const (
 	scheme = "spiffe"
 	// TrustDomain is the trust domain of EPIC's own certificates.
 	TrustDomain = "epic"
-	// Operator is the path of the operator's identity.
+	// operatorPath is the path of the operator's identity.
 	operatorPath = "/operator"
-	// maxPart bounds each part of an identity; Kubernetes names have at most 253
+	// maxPart limits each part of an identity; Kubernetes names have at most 253
 	// characters.
 	maxPart = 253
 )
 
-// The kinds of objects that have proxies.
+// Kinds of objects that have proxies.
 const (
 	LoadBalancer = "LoadBalancer"
 	GWProxy      = "GWProxy"
 )
 
-// Proxy names the object that a proxy belongs to.
+// Proxy identifies the object to which a proxy belongs.
 type Proxy struct {
 	Namespace string
 	// Kind is LoadBalancer or GWProxy.
@@ -63,8 +63,8 @@ func (i Identity) Validate() error {
 	return nil
 }
 
-// validatePart accepts what Kubernetes accepts as a name, except for what a path would
-// interpret.
+// validatePart accepts what Kubernetes accepts as a name, except characters with a
+// meaning in paths.
 func validatePart(s string) error {
 	if s == "" || len(s) > maxPart {
 		return fmt.Errorf("has 1 to %d characters", maxPart)
@@ -93,7 +93,7 @@ func OperatorURI() *url.URL {
 // IsOperator reports whether a URI is the operator's SPIFFE ID.
 func IsOperator(u *url.URL) bool { return u.String() == OperatorURI().String() }
 
-// Parse reads a SPIFFE ID as URI writes it, and no other form.
+// Parse parses a SPIFFE ID in the form returned by URI, and no other form.
 func Parse(u *url.URL) (Identity, error) {
 	if u == nil || u.Scheme != scheme || u.Host != TrustDomain {
 		return Identity{}, errors.New("it is not below spiffe://" + TrustDomain)

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package secretrefs finds the Secrets that a gateway proxy refers to, and selects the
-// others. The operator reads them, and nobody deletes them before the proxy refers to others.
+// Package secretrefs finds the Secrets to which a gateway proxy refers, and selects the
+// others. The operator reads them, and they must not be deleted before the proxy refers
+// to others.
 package secretrefs
 
 import (
@@ -14,8 +15,8 @@ import (
 	epicv1 "github.com/acnodal/epic/pkg/apis/epic/v1"
 )
 
-// Of returns the names of the Secrets, all in the proxy's namespace, that a gateway proxy
-// refers to, each once and in order.
+// Of returns the distinct names of the Secrets, all in the proxy's namespace, to which a
+// gateway proxy refers, sorted.
 func Of(proxy *epicv1.GWProxy) []string {
 	if proxy.Spec.Gateway == nil {
 		return nil
@@ -44,7 +45,8 @@ func Of(proxy *epicv1.GWProxy) []string {
 	return slices.Compact(names)
 }
 
-// Except selects the Secrets that have none of these names, for the deletion of many.
+// Except returns a selector for all Secrets except those with these names, to delete
+// many.
 func Except(names []string) fields.Selector {
 	others := make([]fields.Selector, len(names))
 	for i, name := range names {

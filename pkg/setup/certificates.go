@@ -15,7 +15,7 @@ import (
 	"github.com/acnodal/epic/pkg/pki"
 )
 
-// The Secrets' names, which the manifests mount.
+// Names of the Secrets, which the manifests mount.
 const (
 	servingAuthority = "epic-ca"
 	servingTLS       = "epic-apiserver-tls"
@@ -25,13 +25,13 @@ const (
 	etcdClientTLS    = "epic-apiserver-etcd-tls"
 )
 
-// certificate is a Secret with a certificate, and who signs it.
+// certificate is a Secret with a certificate, and its signer.
 type certificate struct {
 	secret, authority string
 	leaf              pki.Leaf
 }
 
-// certificates are those of an installation with so many members of etcd.
+// certificates returns those of an installation with the given number of etcd members.
 func certificates(namespace string, members int) []certificate {
 	service := "epic-apiserver"
 	all := []certificate{{servingTLS, servingAuthority, pki.Leaf{
@@ -74,8 +74,9 @@ func (s *Setup) ensureCertificates(ctx context.Context, now time.Time) (bundle [
 	return authorities[servingAuthority][corev1.TLSCertKey], nil
 }
 
-// ensureSecret writes what ensure makes of a Secret's data, if that differs. If another
-// writes at the same time, it fails, and the next attempt sees what the other wrote.
+// ensureSecret writes the result of ensure for a Secret's data, if that differs. If
+// another program writes at the same time, it fails, and the next attempt reads the
+// other's result.
 func (s *Setup) ensureSecret(ctx context.Context, name string, kind corev1.SecretType, ensure func(map[string][]byte) (map[string][]byte, bool, error)) (map[string][]byte, error) {
 	client := s.Kube.CoreV1().Secrets(s.Namespace)
 	secret, err := client.Get(ctx, name, metav1.GetOptions{})

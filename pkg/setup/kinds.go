@@ -12,11 +12,11 @@ import (
 	v1 "github.com/acnodal/epic/pkg/apis/epic/v1"
 )
 
-// kindsListed fails while kube-apiserver does not list EPIC's kinds. The list follows the
-// condition Available of the APIService by up to some seconds, and until then kubectl knows
-// no kind of EPIC: whoever waits for the Job can apply EPIC's objects next.
+// kindsListed fails while the kube-apiserver does not list EPIC's kinds. The list follows
+// the condition Available of the APIService by up to some seconds. Until then, kubectl
+// does not know EPIC's kinds; a user who waits for the Job can apply EPIC's objects next.
 func (s *Setup) kindsListed(context.Context) error {
-	// The error names what other groups lack, which does not matter here.
+	// The error also covers other groups, which do not matter here.
 	_, lists, err := s.Kube.Discovery().ServerGroupsAndResources()
 	if slices.ContainsFunc(lists, func(list *metav1.APIResourceList) bool {
 		return list.GroupVersion == v1.SchemeGroupVersion.String() && len(list.APIResources) > 0

@@ -41,22 +41,23 @@ var (
 type Setup struct {
 	Kube    kubernetes.Interface
 	Dynamic dynamic.Interface
-	// Namespace is where the API server runs.
+	// Namespace is the namespace of the API server.
 	Namespace string
-	// Certificates has the certificates made and renewed. Without it, somebody else makes
-	// them, and the authority in the APIService.
+	// Certificates enables the creation and renewal of certificates. Otherwise, somebody
+	// else manages them, and the authority in the APIService.
 	Certificates bool
-	// EtcdMembers is how many members the etcd has that is part of the installation. With
-	// none, etcd is embedded in the API server or somebody else's.
+	// EtcdMembers is the number of members of the etcd that is part of the installation.
+	// It is 0 if etcd is embedded in the API server or external.
 	EtcdMembers int
-	// TunnelKeyRotation is the age at which the master key of the tunnels is replaced; 0 means
-	// never. Each run takes at most one step, so the replacement takes several runs.
+	// TunnelKeyRotation is the age at which the master key of the tunnels is replaced; 0
+	// means never. Each run performs at most one step, so the replacement takes several
+	// runs.
 	TunnelKeyRotation time.Duration
-	// Spec is the spec of the EPIC object. Fields that it lacks stay as they are.
+	// Spec is the spec of the EPIC object. Fields that it lacks are not changed.
 	Spec map[string]any
 }
 
-// ParseSpec reads the spec of an EPIC object in YAML or JSON.
+// ParseSpec parses the spec of an EPIC object in YAML or JSON.
 func ParseSpec(text []byte) (map[string]any, error) {
 	var typed v1.EPICSpec
 	if err := yaml.UnmarshalStrict(text, &typed); err != nil {
@@ -67,7 +68,7 @@ func ParseSpec(text []byte) (map[string]any, error) {
 	return spec, err
 }
 
-// Run completes the installation. It tries again what fails until ctx ends, because the
+// Run completes the installation. It retries failed steps until ctx ends, because the
 // cluster may still be starting what it waits for.
 func (s *Setup) Run(ctx context.Context) error {
 	for _, step := range []struct {
@@ -141,7 +142,7 @@ func (s *Setup) ensureEPIC(ctx context.Context) error {
 	}
 	object.SetAPIVersion(v1.SchemeGroupVersion.String())
 	object.SetKind("EPIC")
-	// The server takes an object that it creates by its own name only.
+	// The server only accepts a new object under its fixed name.
 	object.SetNamespace(epic.ConfigNamespace)
 	object.SetName(epic.ConfigName)
 	if _, err := s.Dynamic.Resource(epics).Namespace(epic.ConfigNamespace).Apply(ctx, epic.ConfigName, object, metav1.ApplyOptions{FieldManager: fieldManager, Force: true}); err != nil {

@@ -18,15 +18,16 @@ import (
 const (
 	tunnelKeys    = "epic-tunnel-keys"
 	tunnelKeysKey = "keys"
-	// keysSince is the annotation of the Secret that says since when it has which keys, as
-	// "TIME IDS". It counts only if the keys are still these: others rotate them too.
+	// keysSince is the annotation of the Secret that contains since when it has which
+	// keys, as "TIME IDS". It only counts if these are still the keys: others also rotate
+	// them.
 	keysSince = "epic.acnodal.io/keys-since"
-	// stepInterval is the least time between two steps of a rotation. Servers read new keys
-	// within two minutes, and nodes ask for theirs every few minutes. The rest is for nodes
-	// that do not reach the API in that time.
+	// stepInterval is the minimum time between two steps of a rotation. Servers read new
+	// keys within two minutes, and nodes fetch theirs every few minutes. The rest is for
+	// nodes that can't reach the API in that time.
 	stepInterval = 12 * time.Hour
-	// MinTunnelKeyRotation is the least age at which a key is replaced: before that, the former
-	// replacement might not have ended.
+	// MinTunnelKeyRotation is the minimum age at which a key is replaced: before that,
+	// the previous replacement might not have ended.
 	MinTunnelKeyRotation = 48 * time.Hour
 )
 
@@ -44,7 +45,7 @@ func (s *Setup) ensureTunnelKeys(ctx context.Context) error {
 	return s.rotateTunnelKeys(ctx, time.Now())
 }
 
-// rotateTunnelKeys takes the next step of a rotation if it is due.
+// rotateTunnelKeys performs the next step of a rotation if it is due.
 func (s *Setup) rotateTunnelKeys(ctx context.Context, now time.Time) error {
 	client := s.Kube.CoreV1().Secrets(s.Namespace)
 	secret, err := client.Get(ctx, tunnelKeys, metav1.GetOptions{})
@@ -58,7 +59,7 @@ func (s *Setup) rotateTunnelKeys(ctx context.Context, now time.Time) error {
 	logger := klog.FromContext(ctx).WithValues("secret", klog.KRef(s.Namespace, tunnelKeys))
 	state, err := keys.Rotation()
 	if err != nil {
-		// Somebody has other plans with the keys. The installation is complete all the same.
+		// Somebody else manages the keys. The installation is nevertheless complete.
 		logger.Error(err, "The master keys of tunnels are not rotated")
 		return nil
 	}
@@ -74,7 +75,7 @@ func (s *Setup) rotateTunnelKeys(ctx context.Context, now time.Time) error {
 		secret.Data[tunnelKeysKey] = keys.Text()
 		logger.Info("Completed a step in the rotation of the master keys of tunnels", "ids", keys.IDs())
 	default:
-		// Nobody knows how long the nodes have had these keys, so their time begins now.
+		// It is unknown how long the nodes have had these keys, so their time starts now.
 	}
 	if secret.Annotations == nil {
 		secret.Annotations = map[string]string{}
@@ -86,7 +87,7 @@ func (s *Setup) rotateTunnelKeys(ctx context.Context, now time.Time) error {
 	return nil
 }
 
-// keptSince reads the annotation, and reports whether it is about these keys.
+// keptSince parses the annotation, and reports whether it is about these keys.
 func keptSince(text string, keys *tunnelkey.Masters) (time.Time, bool) {
 	at, ids, found := strings.Cut(text, " ")
 	since, err := time.Parse(time.RFC3339, at)

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package shorten makes texts that others wrote fit into messages.
+// Package shorten shortens foreign texts so they fit into messages.
 package shorten
 
 import "strings"
 
-// To returns a text of at most that many bytes as it is, and of a longer one the beginning
-// with "..." after it. It cuts no character in two.
+// To returns a text unchanged if it has at most that many bytes, and otherwise its
+// beginning followed by "...". It does not split characters.
 func To(most int, text string) string {
 	if len(text) <= most {
 		return text

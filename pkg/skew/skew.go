@@ -14,19 +14,19 @@ import (
 )
 
 const (
-	// ServerHeader is the header of the API server's responses that has its version.
+	// ServerHeader is the header of the API server's responses with its version.
 	ServerHeader = "Epic-Version"
-	// Label is the label of a Lease that has the version of the program that leads.
+	// Label is the label of a Lease with the version of the leading program.
 	Label = epic.LabelPrefix + "version"
-	// ConnectorAnnotation is the annotation of the role binding of a client cluster's nodes
-	// that has the version of its connector.
+	// ConnectorAnnotation is the annotation of the role binding of a client cluster's
+	// nodes with the version of its connector.
 	ConnectorAnnotation = epic.LabelPrefix + "connector-version"
 )
 
 // Part is a kind of program.
 type Part string
 
-// The parts.
+// Values of Part.
 const (
 	APIServer   Part = "API server"
 	Controller  Part = "controller"
@@ -36,7 +36,8 @@ const (
 	Tool        Part = "epicctl"
 )
 
-// rules are how many minor versions a part may be older and newer than the API server.
+// rules defines by how many minor versions a part may be older and newer than the API
+// server.
 var rules = map[Part]struct{ older, newer int }{
 	APIServer:   {1, 0},
 	Controller:  {1, 0},
@@ -46,8 +47,9 @@ var rules = map[Part]struct{ older, newer int }{
 	Tool:        {1, 1},
 }
 
-// Check returns why a part of a version does not work with an API server of a version, the
-// newest of its replicas; empty if it does, or if one of them is no release.
+// Check returns why a part with a version does not work with an API server with a
+// version, the newest of its replicas; empty if it does, or if one of them is not a
+// release.
 func Check(part Part, of, server string) string {
 	have, err := version.ParseSemantic(of)
 	if err != nil || !IsRelease(of) || !IsRelease(server) {
@@ -79,14 +81,14 @@ func minors(n int) string {
 	return fmt.Sprintf("%d minor versions", n)
 }
 
-// IsRelease reports whether a version is that of a release, and not of a working tree.
+// IsRelease reports whether a version is a release, and not a working tree.
 func IsRelease(text string) bool {
 	v, err := version.ParseSemantic(text)
 	// A working tree has a pseudo-version, such as v0.0.0-20260102030405-abcdef123456.
 	return err == nil && (v.Major() > 0 || v.Minor() > 0 || v.Patch() > 0) && !pseudo(v.PreRelease())
 }
 
-// Newest returns the newest of versions, or the first that is no release.
+// Newest returns the newest of versions, or the first that is not a release.
 func Newest(versions []string) string {
 	newest := ""
 	for _, text := range versions {
@@ -108,7 +110,7 @@ var (
 
 func pseudo(preRelease string) bool { return commit.MatchString(preRelease) }
 
-// LabelValue returns a version as the value of a label, which has fewer characters.
+// LabelValue converts a version to a label value, which allows fewer characters.
 func LabelValue(text string) string {
 	text = noLabel.ReplaceAllString(text, "_")
 	if len(text) > 63 {

@@ -13,29 +13,29 @@ import (
 )
 
 const (
-	// Size is the number of bytes of a tunnel's key: that of HMAC-SHA256's
-	// output, which is what the key is for.
+	// Size is the number of bytes of a tunnel's key: that of an output of HMAC-SHA256,
+	// for which the key is used.
 	Size = sha256.Size
-	// domain keeps these keys apart from whatever else anybody makes from the
-	// same master keys. Another layout of the context needs another number.
+	// domain separates these keys from other values derived from the same master keys.
+	// Another layout of the context needs another number.
 	domain = "epic.acnodal.io/tunnel-key/v1"
 )
 
 // Key is one key of a tunnel.
 type Key struct {
-	// ID is that of the master key from which it was made.
+	// ID is the ID of the master key from which it was derived.
 	ID int32
 	// Secret has Size bytes.
 	Secret []byte
 }
 
-// Derive makes the keys of one tunnel, one from each master key and in their
-// order. uid is that of the object that has the tunnel.
+// Derive derives the keys of one tunnel, one from each master key and in their order. uid
+// is the UID of the object that has the tunnel.
 //
-// A key is HKDF-SHA256 (RFC 5869) of the master key, without salt. Its context
-// is the text epic.acnodal.io/tunnel-key/v1, a zero byte, the master key's ID in
-// one byte, the tunnel's ID in four bytes, big endian, and the UID; parts of
-// fixed length come first, so no two contexts are alike.
+// A key is HKDF-SHA256 (RFC 5869) of the master key, without salt. Its context is the
+// text epic.acnodal.io/tunnel-key/v1, a zero byte, the master key's ID in one byte, the
+// tunnel's ID in four bytes, big endian, and the UID; parts of fixed length come first,
+// so no two contexts are equal.
 func (m *Masters) Derive(uid types.UID, tunnelID int32) ([]Key, error) {
 	if uid == "" {
 		return nil, errors.New("the object has no UID, which its tunnels' keys are derived from")

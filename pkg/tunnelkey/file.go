@@ -18,8 +18,8 @@ import (
 	"k8s.io/klog/v2"
 )
 
-// reloadInterval is how often the file is read. It is small, and on a volume
-// that a cluster updates no notification can be relied on.
+// reloadInterval is the interval at which the file is read. It is small, and
+// notifications are not reliable on a volume that a cluster updates.
 const reloadInterval = 5 * time.Second
 
 var (
@@ -47,19 +47,19 @@ func init() {
 // ErrNone indicates that there are no master keys.
 var ErrNone = errors.New("this server has no master keys for tunnels: set --tunnel-key-file, which is read within seconds (hack/tunnel-keys.sh creates the file of a cluster)")
 
-// File is a file with master keys that is read again whenever it changes. A nil
-// File has no keys.
+// File is a file with master keys that is reloaded when it changes. A nil File has no
+// keys.
 type File struct {
 	path string
 
 	mu      sync.RWMutex
 	current *Masters
-	// fault is the last one, so each is logged once.
+	// fault is the last error, so each is logged once.
 	fault string
 }
 
-// Open reads the file. One that is not there yet is no error, because it may come;
-// one that has a fault is.
+// Open reads the file. A missing file is not an error, because it may be created; an
+// invalid one is.
 func Open(ctx context.Context, path string) (*File, error) {
 	f := &File{path: path}
 	switch err := f.load(ctx); {
@@ -71,7 +71,7 @@ func Open(ctx context.Context, path string) (*File, error) {
 	return f, nil
 }
 
-// Current returns the keys that are valid now, or ErrNone.
+// Current returns the currently valid keys, or ErrNone.
 func (f *File) Current() (*Masters, error) {
 	if f == nil {
 		return nil, ErrNone
@@ -84,8 +84,8 @@ func (f *File) Current() (*Masters, error) {
 	return f.current, nil
 }
 
-// Run reads the file again and again until ctx ends. What can't be used changes
-// nothing: the last good keys stay.
+// Run reads the file periodically until ctx ends. An invalid file has no effect: the last
+// valid keys stay.
 func (f *File) Run(ctx context.Context) {
 	ticker := time.NewTicker(reloadInterval)
 	defer ticker.Stop()
@@ -106,7 +106,7 @@ func (f *File) reload(ctx context.Context) {
 	}
 }
 
-// report logs a fault when it is new.
+// report logs an error if it is new.
 func (f *File) report(ctx context.Context, err error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -145,9 +145,10 @@ func (f *File) load(ctx context.Context) error {
 	return nil
 }
 
-// read returns the file's text, unless everybody on this machine could read it.
+// read returns the file's text, or an error if everybody on this machine could read the
+// file.
 func (f *File) read() (text []byte, err error) {
-	// Without O_NONBLOCK a named pipe would keep the server from starting.
+	// Without O_NONBLOCK, a named pipe would block the start of the server.
 	file, err := os.OpenFile(f.path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {
 		return nil, err

@@ -15,24 +15,24 @@ import (
 )
 
 const (
-	// MinID is the smallest ID of a master key. 0 is no ID.
+	// MinID is the minimum ID of a master key. 0 is not an ID.
 	MinID int32 = 1
-	// MaxID is the largest: control messages carry IDs in one byte.
+	// MaxID is the maximum: control messages carry IDs in one byte.
 	MaxID int32 = 255
-	// MaxMasters is how many master keys may be valid at a time. Two are enough
-	// to replace one; more only make readers try more.
+	// MaxMasters is the maximum number of valid master keys. Two are enough to replace
+	// one; more only make readers try more.
 	MaxMasters = 4
-	// MinMasterSize is the least number of bytes of a master key: as many as
-	// SHA-256 has, so a master key is no weaker than what is made of it.
+	// MinMasterSize is the minimum number of bytes of a master key: as many as SHA-256
+	// has, so a master key is no weaker than keys derived from it.
 	MinMasterSize = 32
-	// maxMasterSize bounds a line. More bytes do not make a stronger key.
+	// maxMasterSize limits a line. More bytes do not make a stronger key.
 	maxMasterSize = 256
-	// maxFileSize is far more than a valid file has.
+	// maxFileSize is far above the size of a valid file.
 	maxFileSize = 64 << 10
 )
 
-// Masters are the master keys that are valid now, in the order in which readers
-// should prefer them. They can't be changed once they are made.
+// Masters holds the currently valid master keys, in the order in which readers should
+// prefer them. It is immutable.
 type Masters struct {
 	keys []master
 }
@@ -42,16 +42,16 @@ type master struct {
 	secret []byte
 }
 
-// Parse reads master keys from the text of a file:
+// Parse parses master keys from the text of a file:
 //
 //	# comment
 //	2 BASE64
 //	1 BASE64
 //
-// Each line has the ID of a key, from 1 to 255, and at least 32 random bytes in
-// standard base64. Tunnels' ends send with a key made from the first and accept
-// those made from any. Errors name the line and the rule and never what a key
-// may be.
+// Each line has the ID of a key, from 1 to 255, and at least 32 random bytes in standard
+// base64. Tunnels' ends send with a key derived from the first and accept those derived
+// from any. Errors name the line and the rule and never contain anything that may be a
+// key.
 func Parse(text []byte) (*Masters, error) {
 	if len(text) > maxFileSize {
 		return nil, fmt.Errorf("it has %d bytes, but master keys have at most %d: check that it is the right file", len(text), maxFileSize)
@@ -97,7 +97,7 @@ func parseLine(line string) (master, error) {
 	if len(fields) != 2 {
 		return master{}, fmt.Errorf("has %d words: write \"ID BASE64\"", len(fields))
 	}
-	// A key in place of the ID must not get into a log.
+	// A key in place of the ID must not be logged.
 	id, err := strconv.ParseUint(fields[0], 10, 8)
 	if err != nil || id == 0 || strconv.FormatUint(id, 10) != fields[0] {
 		return master{}, fmt.Errorf("the first word must be the key's ID, a number from %d to %d", MinID, MaxID)
@@ -117,12 +117,12 @@ func parseLine(line string) (master, error) {
 	return master{id: int32(id), secret: secret}, nil
 }
 
-// Generate makes the text of a file with one new key, for Parse.
+// Generate returns the text of a file with one new key, for Parse.
 func Generate() []byte {
 	return (&Masters{keys: []master{newMaster(MinID)}}).Text()
 }
 
-// IDs are the IDs of the keys, in their order.
+// IDs returns the IDs of the keys, in order.
 func (m *Masters) IDs() []int32 {
 	ids := make([]int32, 0, len(m.keys))
 	for _, k := range m.keys {
@@ -131,7 +131,7 @@ func (m *Masters) IDs() []int32 {
 	return ids
 }
 
-// Equal reports whether both are the same keys in the same order.
+// Equal reports whether both contain the same keys in the same order.
 func (m *Masters) Equal(other *Masters) bool {
 	if m == nil || other == nil {
 		return m == other
@@ -141,7 +141,7 @@ func (m *Masters) Equal(other *Masters) bool {
 	})
 }
 
-// Format writes the IDs, whatever is asked for, so no log has the keys.
+// Format writes the IDs for any verb, so no log contains the keys.
 func (m *Masters) Format(s fmt.State, _ rune) {
 	fmt.Fprintf(s, "master keys %v", m.IDs())
 }

@@ -14,20 +14,21 @@ import (
 )
 
 const (
-	// rotationInterval is the time between two looks at the age of the keys. The first one is
-	// that long after the start, when nodes have asked for the keys that there are.
+	// rotationInterval is the interval at which the age of the keys is checked. The first
+	// check is one interval after the start, when nodes have fetched the current keys.
 	rotationInterval = time.Hour
-	// stepInterval is the least time between two steps of a rotation. Nodes ask for their keys
-	// every few minutes; the rest is for nodes that do not reach the API in that time.
+	// stepInterval is the minimum time between two steps of a rotation. Nodes fetch their
+	// keys every few minutes; the rest is for nodes that can't reach the API in that
+	// time.
 	stepInterval = 24 * time.Hour
-	// MinRotation is the least age at which a key is replaced: before that, the former
-	// replacement has not ended.
+	// MinRotation is the minimum age at which a key is replaced: before that, the
+	// previous replacement has not ended.
 	MinRotation = 3 * stepInterval
 )
 
-// Rotate replaces the master key in the file by a new one when it has a certain age, step by
-// step, until ctx ends. The file must be this program's own. Since when it has its keys is the
-// time of its last change.
+// Rotate replaces the master key in the file by a new one when it reaches an age, step by
+// step, until ctx ends. The file must belong to this program. The age of its keys is the
+// time since its last change.
 func (f *File) Rotate(ctx context.Context, age time.Duration) {
 	ticker := time.NewTicker(rotationInterval)
 	defer ticker.Stop()
@@ -43,7 +44,7 @@ func (f *File) Rotate(ctx context.Context, age time.Duration) {
 	}
 }
 
-// step takes the next step of a rotation if it is due.
+// step performs the next step of a rotation if it is due.
 func (f *File) step(ctx context.Context, age time.Duration, now time.Time) error {
 	info, err := os.Stat(f.path)
 	if err != nil {

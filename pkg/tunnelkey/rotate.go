@@ -10,20 +10,21 @@ import (
 	"time"
 )
 
-// Rotation describes how far the replacement of a master key by a new one has come.
+// Rotation is the progress of the replacement of a master key.
 type Rotation int
 
 const (
-	// Settled has one key.
+	// Settled means that there is one key.
 	Settled Rotation = iota
-	// Accepted has a new key that every end accepts and none sends with.
+	// Accepted means that there is a new key that every end accepts and none sends with.
 	Accepted
-	// Used has a new key that ends send with, and the former one, which they accept.
+	// Used means that there is a new key that ends send with, and the previous one, which
+	// they accept.
 	Used
 )
 
-// Wait returns how long the keys stay before the next step: a step for ends to ask for them, or the
-// age of a key that is replaced.
+// Wait returns how long the keys stay before the next step: a step for ends to fetch
+// them, or the age at which a key is replaced.
 func (r Rotation) Wait(step, age time.Duration) time.Duration {
 	if r == Settled {
 		return age
@@ -31,7 +32,7 @@ func (r Rotation) Wait(step, age time.Duration) time.Duration {
 	return step
 }
 
-// Rotation returns how far it has come, and an error for keys that no rotation makes.
+// Rotation returns the progress, or an error for keys that no rotation produces.
 func (m *Masters) Rotation() (Rotation, error) {
 	switch len(m.keys) {
 	case 1:
@@ -46,12 +47,12 @@ func (m *Masters) Rotation() (Rotation, error) {
 	}
 }
 
-// nextID is the ID after one: they go from MinID to MaxID and begin again.
+// nextID returns the next ID: IDs go from MinID to MaxID and start again.
 func nextID(id int32) int32 { return id%MaxID + 1 }
 
-// Rotate returns the keys after the next step: a new key is accepted, it is used, the former
-// one is forgotten. Between two steps, every end of a tunnel has to have asked for its keys, or
-// it meets a key that it does not know.
+// Rotate returns the keys after the next step: a new key is accepted, it is used, the
+// previous one is removed. Between two steps, every end of a tunnel has to fetch its
+// keys, or it encounters an unknown key.
 func (m *Masters) Rotate() (*Masters, error) {
 	state, err := m.Rotation()
 	if err != nil {
@@ -69,7 +70,7 @@ func (m *Masters) Rotate() (*Masters, error) {
 
 func newMaster(id int32) master {
 	m := master{id: id, secret: make([]byte, MinMasterSize)}
-	// It never fails: without random numbers the program ends.
+	// It never fails: without random numbers, the program ends.
 	_, _ = rand.Read(m.secret)
 	return m
 }

@@ -16,21 +16,21 @@ import (
 	"github.com/acnodal/epic/pkg/tunnelstate/idset"
 )
 
-// State is whether a tunnel works.
+// State is the state of a tunnel.
 type State uint8
 
-// The states.
+// Values of State.
 const (
-	// Unknown is the state of a tunnel on which its gateway node does not report.
+	// Unknown is the state of a tunnel without a report of its gateway node.
 	Unknown State = iota
-	// Down is the state of a tunnel whose far end does not answer, or has never
-	// answered.
+	// Down is the state of a tunnel whose far end does not respond, or has never
+	// responded.
 	Down
-	// Up is the state of a tunnel whose far end answers.
+	// Up is the state of a tunnel whose far end responds.
 	Up
 )
 
-// String returns the state in one word.
+// String returns the state as one word.
 func (s State) String() string {
 	switch s {
 	case Down:
@@ -41,16 +41,16 @@ func (s State) String() string {
 	return "unknown"
 }
 
-// Change is that the state of tunnels of one gateway node may have changed.
+// Change indicates that the state of tunnels of one gateway node may have changed.
 type Change struct {
 	// Node is the address of the gateway node.
 	Node netip.Addr
-	// Tunnels has the tunnels. A node that lies may report on every ID there is, so
-	// ask whether it has a tunnel, and do not go through its IDs.
+	// Tunnels contains the tunnels. A compromised node may report on every possible ID,
+	// so test whether it contains a tunnel, and do not iterate over its IDs.
 	Tunnels idset.Set
 }
 
-// Options are what a Tracker works with.
+// Options configures a Tracker.
 type Options struct {
 	// Now is the clock; time.Now if nil.
 	Now func() time.Time
@@ -59,15 +59,15 @@ type Options struct {
 	SilentAfter time.Duration
 }
 
-// Tracker keeps the reports of all gateway nodes. Its methods may be called
+// Tracker stores the reports of all gateway nodes. Its methods may be called
 // concurrently.
 type Tracker struct {
 	now         func() time.Time
 	silentAfter time.Duration
 	wake        chan struct{}
 
-	// changing is held while a change is made and told, so changes are told in
-	// the order in which they are made.
+	// changing is held while a change is made and notified, so notifications have the
+	// order of the changes.
 	changing  sync.Mutex
 	listeners []func(Change)
 
@@ -75,11 +75,11 @@ type Tracker struct {
 	nodes map[netip.Addr]*report
 }
 
-// report is what one node reported last.
+// report is the last report of one node.
 type report struct {
 	up, down  idset.Set
 	heartbeat time.Time
-	// until is when the report is out of date, by the clock of this program.
+	// until is when the report expires, by the clock of this program.
 	until  time.Time
 	lapsed bool
 }
@@ -92,7 +92,7 @@ func (r *report) sets() (up, down idset.Set) {
 	return r.up, r.down
 }
 
-// New returns a Tracker that knows nothing yet.
+// New returns a Tracker without reports.
 func New(o Options) *Tracker {
 	t := &Tracker{now: o.Now, silentAfter: o.SilentAfter, wake: make(chan struct{}, 1), nodes: map[netip.Addr]*report{}}
 	if t.now == nil {
@@ -104,24 +104,24 @@ func New(o Options) *Tracker {
 	return t
 }
 
-// OnChange has a function called after each change. It must not block, and must not
-// call Set, Delete or OnChange. Call OnChange before the tracker gets its first node.
+// OnChange sets a function that is called after each change. It must not block, and must
+// not call Set, Delete or OnChange. Call OnChange before the tracker gets its first node.
 func (t *Tracker) OnChange(told func(Change)) {
 	t.changing.Lock()
 	defer t.changing.Unlock()
 	t.listeners = append(t.listeners, told)
 }
 
-// Set takes in what a node reports.
+// Set stores the report of a node.
 func (t *Tracker) Set(node *epicv1.GatewayNode) {
-	// The name is what the server allows only this node to write.
+	// The server ensures that only this node writes the object with this name.
 	address, err := epic.GatewayNodeAddress(node.Name)
 	if err != nil || node.Namespace != epic.ConfigNamespace {
 		return
 	}
 	next := &report{heartbeat: node.Status.HeartbeatTime.Time}
 	if states := node.Status.TunnelStates; states != nil {
-		// The server stores only sets; what is none says nothing.
+		// The server only stores valid sets; an invalid one counts as empty.
 		next.up, _ = idset.Decode(states.Up)
 		next.down, _ = idset.Decode(states.Down)
 	}
@@ -148,18 +148,18 @@ func (t *Tracker) Set(node *epicv1.GatewayNode) {
 	}
 }
 
-// Delete forgets a node whose object is gone.
+// Delete removes a node whose object was deleted.
 func (t *Tracker) Delete(node *epicv1.GatewayNode) {
 	if address, err := epic.GatewayNodeAddress(node.Name); err == nil && node.Namespace == epic.ConfigNamespace {
 		t.change(address, func(*report) *report { return nil })
 	}
 }
 
-// change replaces the report of a node and tells the difference.
+// change replaces the report of a node and notifies of the difference.
 func (t *Tracker) change(node netip.Addr, replace func(old *report) *report) {
 	t.changing.Lock()
 	defer t.changing.Unlock()
-	old := t.nodes[node] // Only written with changing held.
+	old := t.nodes[node] // only written with changing held
 	next := replace(old)
 	t.mu.Lock()
 	if next == nil {
@@ -179,7 +179,7 @@ func (t *Tracker) change(node netip.Addr, replace func(old *report) *report) {
 	}
 }
 
-// Run lets the reports of nodes lapse whose heartbeats stop, until ctx ends.
+// Run expires the reports of nodes whose heartbeats stop, until ctx ends.
 func (t *Tracker) Run(ctx context.Context) {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
@@ -194,8 +194,8 @@ func (t *Tracker) Run(ctx context.Context) {
 	}
 }
 
-// expire lets reports lapse that are out of date, and returns how long the others
-// are valid at least.
+// expire expires outdated reports, and returns the minimum time for which the others are
+// valid.
 func (t *Tracker) expire() time.Duration {
 	now, next := t.now(), time.Hour
 	var due []netip.Addr
@@ -242,8 +242,8 @@ func (t *Tracker) State(tunnel int32, gatewayNode netip.Addr) State {
 	return Unknown
 }
 
-// Of returns the states of the tunnels that lead to a client node, by the addresses
-// of the gateway nodes at their near ends. Tunnels that have no ID yet are left out.
+// Of returns the states of the tunnels that lead to a client node, by the addresses of
+// the gateway nodes at their near ends. It omits tunnels without an ID.
 func (t *Tracker) Of(status *epicv1.ProxyStatus, clientNode string) map[netip.Addr]State {
 	states := map[netip.Addr]State{}
 	for address, tunnel := range status.GUETunnelEndpoints[clientNode].EPICEndpoints {

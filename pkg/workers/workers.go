@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package workers works off queues where no controller does: in programs without a
-// manager of controllers, and for work that every replica does.
+// Package workers processes queues outside of controllers: in programs without a
+// controller manager, and for work that every replica does.
 package workers
 
 import (
@@ -12,9 +12,9 @@ import (
 	"k8s.io/klog/v2"
 )
 
-// Run has n workers hand the items of a queue to do until ctx ends, and returns when the
-// last is done. It shuts the queue down. An item for which do returns true is tried again
-// later. A panic is the failure of its item alone, which is tried again too.
+// Run runs n workers that pass the items of a queue to do until ctx ends, and returns
+// when the last one has ended. It shuts the queue down. If do returns true, the item is
+// retried later. A panic only counts as a failure of its item, which is also retried.
 func Run[T comparable](ctx context.Context, queue workqueue.TypedRateLimitingInterface[T], n int, do func(context.Context, T) (again bool)) {
 	var running sync.WaitGroup
 	for range n {
@@ -29,7 +29,7 @@ func Run[T comparable](ctx context.Context, queue workqueue.TypedRateLimitingInt
 	running.Wait()
 }
 
-// next waits for an item and deals with it. It returns false once the queue is shut down
+// next waits for an item and processes it. It returns false once the queue is shut down
 // and empty.
 func next[T comparable](ctx context.Context, queue workqueue.TypedRateLimitingInterface[T], do func(context.Context, T) bool) (more bool) {
 	item, down := queue.Get()
@@ -37,7 +37,7 @@ func next[T comparable](ctx context.Context, queue workqueue.TypedRateLimitingIn
 		return false
 	}
 	defer queue.Done(item)
-	more = true // after a panic, too
+	more = true // also after a panic
 	again := true
 	defer func() {
 		if r := recover(); r != nil {

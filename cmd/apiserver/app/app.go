@@ -23,8 +23,8 @@ import (
 const program = "epic-apiserver"
 
 func init() {
-	// It replaces the one that the storage of the generic server sets, which
-	// logs each failed attempt to reach etcd as a warning.
+	// This replaces the logger set by the storage of the generic server, which logs each
+	// failed attempt to reach etcd as a warning.
 	grpclog.SetLoggerV2(grpcLogger{})
 	utilruntime.Must(logsapi.AddFeatureGates(utilfeature.DefaultMutableFeatureGate))
 }
@@ -40,7 +40,7 @@ func Main(args []string, stdout, stderr io.Writer) int {
 	return cli.Run(ctx, root, args, stdout, stderr)
 }
 
-// newRootCommand returns the program. Without the name of a command it serves.
+// newRootCommand returns the root command. Without a subcommand, it serves.
 func newRootCommand() (*cobra.Command, error) {
 	o, err := options.NewOptions(compatibility.DefaultComponentGlobalsRegistry)
 	if err != nil {

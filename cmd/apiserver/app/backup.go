@@ -56,7 +56,7 @@ func newBackupCommand() *cobra.Command {
 		},
 	}
 	fs := cmd.Flags()
-	// The subcommands read the folder.
+	// The subcommands read the directory.
 	cmd.PersistentFlags().StringVar(&folder.Dir, "backup-dir", "", "Directory `DIR` of the snapshots, which must contain nothing else")
 	fs.IntVar(&folder.Keep, "backup-keep", folder.Keep, "Number of newest `SNAPSHOTS` to keep")
 	fs.StringVar(&folder.Prefix, "etcd-prefix", folder.Prefix, "`KEY` prefix of EPIC's data")

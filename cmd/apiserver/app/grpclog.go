@@ -9,13 +9,13 @@ import (
 )
 
 const (
-	// grpcWarnings is for an operator who looks for a fault: that etcd can't
-	// be reached is told by the health checks, once and not at each attempt.
+	// grpcWarnings is for debugging: health checks report that etcd can't be reached,
+	// once and not for each attempt.
 	grpcWarnings = 2
 	grpcInfo     = 6
 )
 
-// grpcLogger writes what gRPC has to say through klog.
+// grpcLogger writes gRPC's log messages to klog.
 type grpcLogger struct{}
 
 func (grpcLogger) log(level klog.Level, message string) {

@@ -65,9 +65,9 @@ func newRestoreCommand() *cobra.Command {
 	return cmd
 }
 
-// spool keeps what in holds in a file next to the data directory, which is on a
-// volume where the rest of the file system is read-only. A snapshot's checksum
-// is at its end, so it can't be read as a stream.
+// spool copies in to a file next to the data directory, which is on a volume if the rest
+// of the file system is read-only. A snapshot's checksum is at its end, so it can't be
+// read as a stream.
 func spool(in io.Reader, dataDir string) (string, error) {
 	f, err := os.CreateTemp(filepath.Dir(dataDir), "snapshot-")
 	if err != nil {

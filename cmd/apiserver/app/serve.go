@@ -19,7 +19,7 @@ import (
 const serveLong = `The EPIC API server. It serves epic.acnodal.io/v1 from etcd, as an aggregated API behind
 a kube-apiserver, or standalone.`
 
-// serveExample has %[1]s where the command stands.
+// serveExample contains %[1]s in place of the command.
 const serveExample = `  # Alone, on this machine, with nothing else installed
   %[1]s --standalone --data-dir=DIR --kubeconfig-out=FILE
 
@@ -28,7 +28,7 @@ const serveExample = `  # Alone, on this machine, with nothing else installed
     --etcd-cafile=FILE --etcd-certfile=FILE --etcd-keyfile=FILE \
     --tls-cert-file=FILE --tls-private-key-file=FILE`
 
-// newServeCommand returns the command that serves, which is the root and "serve".
+// newServeCommand returns the command that serves, for the root and for "serve".
 func newServeCommand(use, command string, o *options.Options) *cobra.Command {
 	return &cobra.Command{
 		Use:     use,

@@ -56,7 +56,7 @@ func newSnapshotCommand() *cobra.Command {
 	return cmd
 }
 
-// addSourceFlags adds the flags that name the etcd to save.
+// addSourceFlags adds the flags that specify the etcd to save.
 func addSourceFlags(fs *pflag.FlagSet, dataDir *string, transport *storagebackend.TransportConfig, timeout *time.Duration) {
 	fs.StringVar(dataDir, "data-dir", "", "Save the embedded etcd under `DIR`")
 	fs.StringSliceVar(&transport.ServerList, "etcd-servers", nil, "Save the etcd at one of these `URLS`, separated by commas")
@@ -66,7 +66,8 @@ func addSourceFlags(fs *pflag.FlagSet, dataDir *string, transport *storagebacken
 	fs.DurationVar(timeout, "timeout", 10*time.Minute, "Time after which to fail")
 }
 
-// source returns how to reach the etcd to save, and what to call afterwards.
+// source returns the client configuration of the etcd to save, and a function to call
+// afterward.
 func source(ctx context.Context, dataDir string, transport storagebackend.TransportConfig) (cfg clientv3.Config, stop func(), err error) {
 	stop = func() {}
 	switch {

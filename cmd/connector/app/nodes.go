@@ -23,7 +23,7 @@ import (
 	"github.com/acnodal/epic/pkg/credential"
 )
 
-// nodeOptions describe how client nodes get their credentials.
+// nodeOptions configures how client nodes get their credentials.
 type nodeOptions struct {
 	address, namespace, account, service string
 }
@@ -48,7 +48,7 @@ func (o *nodeOptions) validate() error {
 	return nil
 }
 
-// addNodes has the connector give nodes their credentials.
+// addNodes makes the connector issue credentials to nodes.
 func (o *options) addNodes(ctx context.Context, mgr manager.Manager, local, epic kubernetes.Interface, leaseNamespace, namespace string, transport *credential.Transport) error {
 	if o.nodes.address == "" {
 		return nil
@@ -88,7 +88,7 @@ func (o *options) addNodes(ctx context.Context, mgr manager.Manager, local, epic
 	return nil
 }
 
-// serviceNames are the names by which a Service is reached within its cluster.
+// serviceNames returns the names by which a Service is reached within its cluster.
 func serviceNames(service, namespace string) []string {
 	name := service + "." + namespace
 	return []string{name, name + ".svc", name + ".svc.cluster.local"}

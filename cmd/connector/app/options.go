@@ -27,7 +27,7 @@ const leaseName = "epic-connector"
 // credentialKey is the key in the Secret with the renewed credential.
 const credentialKey = "kubeconfig"
 
-// options are what the flags set.
+// options holds the values of the flags.
 type options struct {
 	client kube.Client
 
@@ -56,7 +56,7 @@ func newOptions() *options {
 	}
 }
 
-// flags are the flags by groups.
+// flags returns the flags by groups.
 func (o *options) flags() cliflag.NamedFlagSets {
 	var groups cliflag.NamedFlagSets
 	remote := groups.FlagSet("EPIC")
@@ -85,7 +85,7 @@ func (o *options) flags() cliflag.NamedFlagSets {
 	return groups
 }
 
-// validate checks what only the flags together say.
+// validate checks flags that depend on each other.
 func (o *options) validate() error {
 	switch {
 	case len(o.epicKubeconfigs) == 0:
@@ -115,7 +115,8 @@ func (o *options) validate() error {
 	return o.election.Validate()
 }
 
-// local returns how to reach the client cluster, and the namespace of the lease.
+// local returns the client configuration of the client cluster, and the namespace of the
+// lease.
 func (o *options) local() (*rest.Config, string, error) {
 	config, namespace, err := o.client.Load(program)
 	if err != nil {
@@ -124,8 +125,8 @@ func (o *options) local() (*rest.Config, string, error) {
 	return config, o.election.In(namespace), nil
 }
 
-// remote returns how to reach EPIC, by a credential that may change while the program runs,
-// and the account's namespace there.
+// remote returns the client configuration of EPIC, whose credential may change while the
+// program runs, and the account's namespace there.
 func (o *options) remote() (*credential.Files, *rest.Config, string, error) {
 	transport := credential.NewTransport()
 	files := &credential.Files{Paths: o.epicKubeconfigs, Transport: transport, Check: func(c *credential.Credential) error {

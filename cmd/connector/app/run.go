@@ -37,7 +37,7 @@ import (
 )
 
 // syncTimeout is how long the connector waits for either cluster before it ends and is
-// started again. An outage of EPIC's may take long, and ends with nothing lost.
+// restarted. An outage of EPIC may take long, and nothing is lost.
 const syncTimeout = 24 * time.Hour
 
 func run(ctx context.Context, o *options) error {
@@ -113,22 +113,22 @@ func run(ctx context.Context, o *options) error {
 	}
 	elected := leads(mgr)
 	reporter.Writes = func() bool {
-		// Nobody is elected while EPIC was not there once.
+		// No leader is elected before EPIC has been available once.
 		now, cancel := context.WithTimeout(ctx, 100*time.Millisecond)
 		defer cancel()
 		return elected() || !synced(now)
 	}
 	klog.FromContext(ctx).Info("Connecting", "cluster", o.cluster, "namespace", namespace, "epic", files.Transport.Credential().Config.Host)
 	return together(ctx, func(ctx context.Context) error { return mgr.Start(ctx) },
-		// The manager starts nothing before both clusters are there. Until then, too, the program
-		// is alive, takes another credential, and reports what is wrong.
+		// The manager starts nothing before both clusters are available. Until then, the
+		// program is also alive, accepts another credential, and reports problems.
 		func(ctx context.Context) error { return serve(ctx, &o.observe, synced) },
 		func(ctx context.Context) error { files.Run(ctx); return nil },
 		func(ctx context.Context) error { reporter.Run(ctx); return nil },
 	)
 }
 
-// together runs work and what goes with it, and ends all of it when the first ends.
+// together runs functions concurrently, and ends all of them when the first ends.
 func together(ctx context.Context, work ...func(context.Context) error) error {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
@@ -142,8 +142,8 @@ func together(ctx context.Context, work ...func(context.Context) error) error {
 	return group.Wait()
 }
 
-// addCredentials keeps the credential for EPIC current, and gives nodes theirs. It returns
-// what reports on the credential.
+// addCredentials keeps the credential for EPIC current, and issues credentials to nodes.
+// It returns the reporter for the credential.
 func (o *options) addCredentials(ctx context.Context, mgr manager.Manager, files *credential.Files, local, remote *rest.Config, leaseNamespace, namespace string) (*access.Reporter, error) {
 	here, err := kubernetes.NewForConfig(local)
 	if err != nil {
@@ -171,10 +171,11 @@ func (o *options) addCredentials(ctx context.Context, mgr manager.Manager, files
 // serve serves metrics and health checks until ctx ends. The program is ready when every
 // object is known.
 func serve(ctx context.Context, options *observe.Options, synced func(context.Context) bool) error {
-	// Each registry has some of what the libraries count: leader election's is in the former.
+	// Each registry has some of the libraries' metrics: those of leader election are in
+	// the legacy one.
 	handler := promhttp.HandlerFor(observe.Merged{legacyregistry.DefaultGatherer, metrics.Registry}, promhttp.HandlerOpts{})
 	ready := func(r *http.Request) error {
-		// A probe does not wait.
+		// A probe must not wait.
 		ctx, cancel := context.WithTimeout(r.Context(), 100*time.Millisecond)
 		defer cancel()
 		if !synced(ctx) {

@@ -28,8 +28,8 @@ import (
 // leaseName is the name of the controllers' Lease.
 const leaseName = "epic-controller"
 
-// grace is how long after a lease has expired its holder may still run before it is
-// called unhealthy.
+// grace is how long after the expiration of a lease its holder may still run before it
+// counts as unhealthy.
 const grace = 20 * time.Second
 
 var (
@@ -38,24 +38,26 @@ var (
 	errExpired  = errors.New("this program holds the lease " + leaseName + ", which has expired, and keeps running")
 )
 
-// lease is the lock by which one of several controllers leads. It notes what the lease
-// says for health checks.
+// lease is the lock for leader election of controllers. It records the state of the lease
+// for health checks.
 type lease struct {
 	resourcelock.Interface
 	duration time.Duration
 
 	mu     sync.Mutex
 	holder string
-	// renewed is what the holder wrote, and noted is when that was first seen, by the
-	// clock of this machine.
+	// renewed is the holder's value, and noted is when it was first seen, by the clock of
+	// this machine.
 	renewed metav1.Time
 	noted   time.Time
 }
 
 // newLease returns the lease for this replica. It returns errNoLeases if the API server
-// has none, and no error if the API server does not answer: it may answer later.
+// does not support leases, and no error if the API server does not respond: it may
+// respond later.
 func newLease(config *rest.Config, namespace string, election *kube.Election) (*lease, error) {
-	// Its requests wait behind no others, and none as long as the deadline.
+	// Its requests must not wait behind others, and none may take as long as the
+	// deadline.
 	config = rest.CopyConfig(config)
 	config.Timeout = election.RenewDeadline / 2
 	config.QPS = -1
@@ -119,7 +121,7 @@ func (l *lease) note(record *resourcelock.LeaderElectionRecord) {
 	}
 }
 
-// readyCheck passes once a leader is known, this replica or another.
+// readyCheck returns a check that passes once a leader is known, this replica or another.
 func (l *lease) readyCheck() healthz.HealthChecker {
 	return healthz.NamedCheck("leader-known", func(*http.Request) error {
 		l.mu.Lock()
@@ -131,7 +133,8 @@ func (l *lease) readyCheck() healthz.HealthChecker {
 	})
 }
 
-// liveCheck fails when this replica still runs though its lease expired long ago.
+// liveCheck returns a check that fails if this replica still runs although its lease
+// expired long ago.
 func (l *lease) liveCheck() healthz.HealthChecker {
 	return healthz.NamedCheck("leader-election", func(*http.Request) error {
 		l.mu.Lock()

@@ -16,12 +16,12 @@ import (
 	"github.com/acnodal/epic/pkg/controller"
 )
 
-// options are what the flags set.
+// options holds the values of the flags.
 type options struct {
 	client  kube.Client
 	workers int
 	resync  time.Duration
-	// nodeTimeout is how long gateway nodes may be silent.
+	// nodeTimeout is how long gateway nodes may be stale.
 	nodeTimeout time.Duration
 
 	observe  observe.Options
@@ -31,15 +31,15 @@ type options struct {
 
 func newOptions() *options {
 	return &options{
-		// The server keeps order among its clients by itself; these only bound a
-		// controller that has gone mad.
+		// The server limits its clients itself; these limits only restrict a controller
+		// that malfunctions.
 		client:  kube.Client{QPS: 500, Burst: 1000},
 		workers: 8, resync: controller.DefaultResync, nodeTimeout: controller.DefaultNodeTimeout, observe: observe.Options{Address: "127.0.0.1:7445"},
 		election: kube.NewElection(), logs: cli.NewLogs(),
 	}
 }
 
-// flags are the flags by groups.
+// flags returns the flags by groups.
 func (o *options) flags() cliflag.NamedFlagSets {
 	var groups cliflag.NamedFlagSets
 	o.client.AddFlags(groups.FlagSet("API server"), "the API server", "")
@@ -57,7 +57,7 @@ func (o *options) flags() cliflag.NamedFlagSets {
 	return groups
 }
 
-// validate checks what only the flags together say.
+// validate checks flags that depend on each other.
 func (o *options) validate() error {
 	switch {
 	case o.workers < 1:
@@ -82,8 +82,8 @@ func (o *options) validate() error {
 	return nil
 }
 
-// clients returns how to reach the API server, and the namespace that goes with
-// it.
+// clients returns the client configuration of the API server, and the namespace of the
+// context.
 func (o *options) clients() (*rest.Config, string, error) {
 	config, namespace, err := o.client.Load(program)
 	if err != nil {

@@ -89,12 +89,12 @@ func run(ctx context.Context, o *options) error {
 	return err
 }
 
-// newManager returns the manager of controllers. They run while it leads by the lease,
-// always if that is nil. The lease is released after their work.
+// newManager returns the manager of controllers. They run while it holds the lease, or
+// always if election is nil. The lease is released after their work.
 func newManager(config *rest.Config, election *lease, times *kube.Election) (manager.Manager, error) {
 	options := manager.Options{
 		Logger: klog.Background(),
-		// This program serves its own, and has its own caches.
+		// This program serves its own metrics and health checks, and has its own caches.
 		Metrics: metricsserver.Options{BindAddress: "0"}, HealthProbeBindAddress: "0",
 		GracefulShutdownTimeout: ptr.To(graceful),
 	}

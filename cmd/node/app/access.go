@@ -23,11 +23,12 @@ import (
 	"github.com/acnodal/epic/pkg/node"
 )
 
-// firstExchange is how long a start waits for the connector. Without its answer, the
-// program continues with the address that it had last.
+// firstExchange is how long a start waits for the connector. Without a response, the
+// program continues with its last address.
 const firstExchange = 10 * time.Second
 
-// connectorOptions describe how a client node gets its credential from its cluster's connector.
+// connectorOptions configures how a client node gets its credential from its cluster's
+// connector.
 type connectorOptions struct {
 	url, tokenFile, caFile string
 }
@@ -51,13 +52,14 @@ func (o *connectorOptions) validate(kubeconfig string) error {
 	return nil
 }
 
-// restConfig returns how to reach the API, and the credential for that where it may change.
+// restConfig returns the client configuration of the API, and the credential if it may
+// change.
 func (o *options) restConfig() (*rest.Config, *node.Access, error) {
 	if o.kubeconfig == "" && os.Getenv("KUBERNETES_SERVICE_HOST") == "" {
 		return nil, nil, errors.New("--kubeconfig is not set: set it to a file with the API's address and this node's credentials")
 	}
 	if o.kubeconfig == "" {
-		// The token of the pod is read again by itself.
+		// The client reloads the pod's token itself.
 		c, err := rest.InClusterConfig()
 		if err != nil {
 			return nil, nil, fmt.Errorf("--kubeconfig: %w", err)
@@ -75,7 +77,7 @@ func (o *options) restConfig() (*rest.Config, *node.Access, error) {
 	}, nil
 }
 
-// expired describes a credential that nobody replaced in time.
+// expired describes a credential that was not replaced in time.
 func expired(expires, now time.Time) string {
 	if expires.IsZero() || now.Before(expires) {
 		return ""
@@ -85,15 +87,15 @@ func expired(expires, now time.Time) string {
 
 func tuned(c *rest.Config) *rest.Config {
 	c.UserAgent = program + "/" + buildinfo.Release()
-	// Watches tell what to ask for, and a node that starts asks for the keys of all
-	// of its tunnels.
+	// Requests follow from watches, and a node that starts requests the keys of all of
+	// its tunnels.
 	c.QPS, c.Burst = 500, 1000
 	c.Timeout = 0
 	return c
 }
 
-// exchanging gives a configuration the credential that the connector gives, and the address
-// by which EPIC knows this node.
+// exchanging sets up a configuration with the connector's credential and the address by
+// which EPIC identifies this node.
 func (o *options) exchanging(ctx context.Context, c *node.Config, from *connectorOptions) error {
 	client := &nodeexchange.Client{URL: from.url, TokenFile: from.tokenFile, CAFile: from.caFile, Transport: credential.NewTransport()}
 	if err := connect(c, tuned(client.Transport.Config())); err != nil {
@@ -126,8 +128,8 @@ func (o *options) exchanging(ctx context.Context, c *node.Config, from *connecto
 	return nil
 }
 
-// known makes an address the one by which EPIC knows this node. One that this node does
-// not have itself is turned into its own by something in front of it.
+// known makes an address the one by which EPIC identifies this node. If this node does
+// not have it, something in front of the node translates it to the node's own.
 func known(address netip.Addr, own []netip.Addr, local map[netip.Addr]netip.Addr) ([]netip.Addr, map[netip.Addr]netip.Addr) {
 	if slices.Contains(own, address) || slices.Contains(interfaceAddresses(), address) {
 		return []netip.Addr{address}, local

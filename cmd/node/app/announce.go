@@ -17,7 +17,7 @@ import (
 	"github.com/acnodal/epic/pkg/node/statefile"
 )
 
-// announceOptions are the flags on announcements.
+// announceOptions holds the flags for announcements.
 type announceOptions struct {
 	passwords string
 	labels    map[string]string
@@ -28,7 +28,7 @@ func (o *announceOptions) add(fs *pflag.FlagSet) {
 	fs.StringToStringVar(&o.labels, "node-label", nil, "KEY=VALUE label of this node, for the node-selectors of BGP peers. With --cni, labels of the Node object are added.")
 }
 
-// announcer returns what announces the addresses that a host delivers.
+// announcer returns an announcer for the addresses that a host delivers.
 func (o *announceOptions) announcer(config node.Config, network *host.Host, attached *attachments) (*announce.Announcer, error) {
 	restarting, err := network.Left()
 	if err != nil {

@@ -54,7 +54,7 @@ func newCommand() *cobra.Command {
 	return root
 }
 
-// logFlags adds the flags on logs to a command, which applies them first.
+// logFlags adds the logging flags to a command, which applies them first.
 func logFlags(cmd *cobra.Command, run func(context.Context) error) {
 	logs := cli.NewLogs()
 	logs.AddFlags(cmd.Flags())

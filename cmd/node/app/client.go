@@ -66,8 +66,8 @@ func newClientCommand() *cobra.Command {
 	return cmd
 }
 
-// locked runs a role with the node's lock and its data plane, on a machine that has
-// what those need.
+// locked runs a role with the node's lock and its data plane, after checking the
+// machine's requirements.
 func locked(ctx context.Context, o *options, role dataplane.Role, run func(*dataplane.DataPlane) error) (err error) {
 	lock, err := statefile.Acquire(o.stateDir)
 	if err != nil {

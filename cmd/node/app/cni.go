@@ -35,7 +35,7 @@ import (
 	"github.com/acnodal/epic/pkg/placement"
 )
 
-// cniOptions are the flags on the CNI plugin.
+// cniOptions holds the flags for the CNI plugin.
 type cniOptions struct {
 	*cnicommand.Options
 
@@ -67,7 +67,8 @@ type attachments struct {
 	handover  *handover.Tracker
 }
 
-// newAttachments follows the pods of a node, and for those that end the pods of other nodes.
+// newAttachments watches the pods of a node and, for terminating ones, reads the pods of
+// other nodes.
 func newAttachments(kube kubernetes.Interface, node string) *attachments {
 	return &attachments{
 		kube: kube,
@@ -84,7 +85,7 @@ func newAttachments(kube kubernetes.Interface, node string) *attachments {
 	}
 }
 
-// open opens the socket and what is known of earlier attachments.
+// open opens the socket and the records of earlier attachments.
 func (o *cniOptions) open(ctx context.Context, rc *rest.Config, client versioned.Interface, node string, addresses []netip.Addr) (_ *attachments, err error) {
 	kube, err := kubernetes.NewForConfig(rc)
 	if err != nil {
@@ -125,7 +126,7 @@ func (o *cniOptions) open(ctx context.Context, rc *rest.Config, client versioned
 	return a, nil
 }
 
-// kept is what proxies reach by the cluster's own network.
+// kept returns the networks that proxies reach by the cluster's own network.
 func (o *cniOptions) kept(ctx context.Context, kube kubernetes.Interface, client versioned.Interface, node string, addresses []netip.Addr) ([]netip.Prefix, error) {
 	config, err := client.EpicV1().EPICs(epic.ConfigNamespace).Get(ctx, epic.ConfigName, metav1.GetOptions{})
 	if err != nil {
@@ -142,7 +143,7 @@ func (o *cniOptions) kept(ctx context.Context, kube kubernetes.Interface, client
 		}
 		out = append(out, more...)
 	}
-	// The kubelet's probes come from one of these.
+	// The kubelet's probes come from one of these addresses.
 	this, err := kube.CoreV1().Nodes().Get(ctx, node, metav1.GetOptions{})
 	if err != nil {
 		return nil, err
@@ -169,8 +170,8 @@ func (a *attachments) run(ctx context.Context) error {
 	return err
 }
 
-// List implements proxies.Source. A proxy whose pod is not ready, or ends and has handed over
-// to another, is on standby; one of whose pod nothing is known is not.
+// List implements proxies.Source. A proxy whose pod is not ready, or is terminating and
+// has handed over to another, is on standby; a proxy whose pod is unknown is not.
 func (a *attachments) List() []proxies.Interface {
 	all := a.Attached.List()
 	pods := a.pods.Core().V1().Pods()
@@ -217,10 +218,10 @@ func (a *attachments) Run(ctx context.Context, changed func()) error {
 	return a.Attached.Run(ctx, changed)
 }
 
-// served reports whether a pod is ready or was ready before. A pod is not ready from when it
-// was scheduled. If that changed after a container started, it was ready in between. The
-// times are whole seconds, and only the last two starts of a container are known, so a pod
-// that was ready for a moment may count as one that never was.
+// served reports whether a pod is ready or was ready before. A pod is not ready from the
+// time it was scheduled. If that changed after a container started, it was ready in
+// between. The times are whole seconds, and only the last two starts of a container are
+// known, so a pod that was briefly ready may count as one that never was.
 func served(pod *corev1.Pod) bool {
 	c := handover.Readiness(pod)
 	if c == nil || c.Status == corev1.ConditionTrue {
@@ -237,7 +238,7 @@ func served(pod *corev1.Pod) bool {
 	return false
 }
 
-// Close frees what was opened.
+// Close releases its resources.
 func (a *attachments) Close() {
 	if a.listener != nil {
 		_ = a.listener.Close()
@@ -245,7 +246,7 @@ func (a *attachments) Close() {
 	a.Attached.Close()
 }
 
-// nodePods are the pods of this node.
+// nodePods provides the pods of this node.
 type nodePods struct {
 	lister   corelisters.PodLister
 	informer cache.SharedIndexInformer

@@ -93,7 +93,7 @@ func newGatewayCommand() *cobra.Command {
 	return cmd
 }
 
-// merged are the proxies of several sources.
+// merged combines the proxies of several sources.
 type merged []proxies.Source
 
 // List implements proxies.Source.

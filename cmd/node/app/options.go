@@ -24,7 +24,7 @@ import (
 	"github.com/acnodal/epic/pkg/node/underlay"
 )
 
-// options are the flags that both roles have.
+// options holds the flags that both roles share.
 type options struct {
 	kubeconfig     string
 	nodeAddresses  []string
@@ -91,7 +91,7 @@ const (
 	clientRole  = "client"
 )
 
-// config checks the flags that do not depend on the role.
+// config validates the flags that do not depend on the role.
 func (o *options) config() (node.Config, error) {
 	c := node.Config{
 		Kernel: underlay.Netlink{}, Interfaces: o.interfaces, Port: o.port, StateDir: o.stateDir,
@@ -155,7 +155,7 @@ func (o *options) config() (node.Config, error) {
 	return c, nil
 }
 
-// reach adds how the API is reached.
+// reach adds the client configuration of the API.
 func (o *options) reach(c *node.Config) (*rest.Config, error) {
 	rc, access, err := o.restConfig()
 	if err != nil {
@@ -165,7 +165,7 @@ func (o *options) reach(c *node.Config) (*rest.Config, error) {
 	return rc, connect(c, rc)
 }
 
-// connect makes the client of the API, and what notes whether the API answers it.
+// connect creates the client of the API, and tracks whether the API responds to it.
 func connect(c *node.Config, rc *rest.Config) (err error) {
 	c.Reach = &node.Reach{}
 	rc.Wrap(c.Reach.Wrap)
@@ -181,8 +181,8 @@ func address(flag, text string) (netip.Addr, error) {
 	return a.Unmap(), nil
 }
 
-// ownAddress is the address from which the default route leaves. Nothing is sent to
-// the addresses, which RFC 5737 and RFC 3849 keep for documents.
+// ownAddress returns the source address of the default route. Nothing is sent to the
+// addresses, which RFC 5737 and RFC 3849 reserve for documentation.
 func ownAddress(kernel underlay.Kernel) (netip.Addr, error) {
 	for _, far := range []string{"198.51.100.1", "2001:db8::1"} {
 		if _, source, err := kernel.Route(netip.MustParseAddr(far)); err == nil && source.IsValid() {
@@ -192,7 +192,7 @@ func ownAddress(kernel underlay.Kernel) (netip.Addr, error) {
 	return netip.Addr{}, errors.New("this node has no default route that determines its address: set --node-address")
 }
 
-// plane describes what the data plane is to be like.
+// plane returns the options of the data plane.
 func (o *options) plane(role dataplane.Role) dataplane.Options {
 	return dataplane.Options{
 		Role: role, Port: o.port, PinPath: o.pinPath, MaxTunnels: o.maxTunnels, MaxServices: o.maxServices,

@@ -12,9 +12,9 @@ import (
 	"github.com/acnodal/epic/pkg/dataplane"
 )
 
-// probe describes what this machine lacks, in words that name it, before the kernel
-// refuses something with less. A feature that only makes it faster is logged if it is missing. An
-// interface that is missing may still come.
+// probe returns an error that names what this machine lacks, before the kernel returns a
+// less specific one. A missing feature that only affects performance is logged. A missing
+// interface may be added later.
 func probe(ctx context.Context, options dataplane.Options) error {
 	var fatal []string
 	for _, p := range dataplane.Probe(options) {

@@ -68,15 +68,15 @@ func newTraceCommand() *cobra.Command {
 	return cmd
 }
 
-// socketFlags adds the flag that names a program's socket, by the name that it has at
-// the program itself, and by its former name.
+// socketFlags adds the flag that specifies a program's socket, under the name that the
+// program itself uses, and under its earlier name.
 func socketFlags(cmd *cobra.Command, socket *string) {
 	cmd.Flags().StringVar(socket, "status-socket", "", "Unix socket of the program. Default: "+status.DefaultSocket+", or that of the only running node program.")
 	cmd.Flags().StringVar(socket, "socket", "", "The same.")
-	_ = cmd.Flags().MarkHidden("socket") // it is there
+	_ = cmd.Flags().MarkHidden("socket") // it exists
 }
 
-// ask returns a client of the program at a socket, or of the one that runs here.
+// ask returns a client for the program at a socket, or for the one that runs here.
 func ask(socket string) (*status.Client, error) {
 	if socket == "" {
 		found, err := status.FindSocket()

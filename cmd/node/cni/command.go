@@ -20,7 +20,7 @@ import (
 	"github.com/acnodal/epic/pkg/node/cni/wire"
 )
 
-// Options are those of the installation. The gateway command has them too.
+// Options holds the flags of the installation. The gateway command has them as well.
 type Options struct {
 	Program, BinDir, ConfDir string
 	Socket                   string
@@ -44,7 +44,7 @@ func (o *Options) AddFlags(f *pflag.FlagSet) {
 	f.StringSliceVar(&o.Ignore, "cni-ignore-namespaces", o.Ignore, "Namespaces with the prefix "+plugin.DefaultPrefix+" that have no proxies, such as that of EPIC's own programs.")
 }
 
-// Installer returns what installs.
+// Installer returns the installer.
 func (o *Options) Installer() (*install.Installer, error) {
 	program := o.Program
 	if program == "" {

@@ -13,7 +13,7 @@ import (
 	"github.com/acnodal/epic/pkg/proxyidentity"
 )
 
-// newCleanupCommand ends what --runner=processes started.
+// newCleanupCommand returns the command that ends what --runner=processes started.
 func newCleanupCommand() *cobra.Command {
 	o := newOptions()
 	grace := 10 * time.Second
@@ -48,7 +48,7 @@ func newCleanupCommand() *cobra.Command {
 	return cmd
 }
 
-// nobody knows no proxies.
+// nobody is an Identities without proxies.
 type nobody struct{}
 
 // Issue implements processes.Identities.

@@ -35,8 +35,8 @@ import (
 	"github.com/acnodal/epic/pkg/proxyidentity/issuer"
 )
 
-// cached is what the operator keeps of the cluster: what it made, the pods of proxies,
-// and the Secrets for them.
+// cached returns what the operator caches of the cluster: its own objects, the pods of
+// proxies, and the Secrets for them.
 func cached() map[client.Object]cache.ByObject {
 	ours := cache.ByObject{Label: deployments.Selector()}
 	return map[client.Object]cache.ByObject{
@@ -46,7 +46,7 @@ func cached() map[client.Object]cache.ByObject {
 	}
 }
 
-// newDeployments prepares to run Envoys as Deployments.
+// newDeployments returns the platform that runs Envoys as Deployments.
 func newDeployments(o *options, mgr manager.Manager, namespace string) (*platform, error) {
 	kube, err := kubernetes.NewForConfig(mgr.GetConfig())
 	if err != nil {
@@ -95,11 +95,11 @@ type podReader struct{ cache.Cache }
 // Pod implements issuer.Pods.
 func (r podReader) Pod(namespace, name string) (*corev1.Pod, error) {
 	pod := &corev1.Pod{}
-	// It is read from memory.
+	// It is read from the cache.
 	return pod, r.Get(context.Background(), client.ObjectKey{Namespace: namespace, Name: name}, pod)
 }
 
-// podsOf are the pods of an object that run.
+// podsOf returns the running pods of an object.
 func podsOf(reader cache.Cache, id proxyidentity.Proxy) []peers.Pod {
 	p := &workload.Proxy{Kind: workload.Kind(id.Kind), Namespace: id.Namespace, Name: id.Name}
 	var list corev1.PodList
@@ -125,7 +125,7 @@ func secretOf(reader cache.Cache, namespace, name string) *corev1.Secret {
 	return secret
 }
 
-// watchSecrets has proxies translated whose Secrets change.
+// watchSecrets schedules the translation of proxies whose Secrets change.
 func watchSecrets(ctx context.Context, c cache.Cache, op *operator.Operator) error {
 	informer, err := c.GetInformer(ctx, &corev1.Secret{}, cache.BlockUntilSynced(false))
 	if err != nil {
@@ -148,7 +148,7 @@ func watchSecrets(ctx context.Context, c cache.Cache, op *operator.Operator) err
 	return err
 }
 
-// owned has the object reconciled to which something belongs.
+// owned returns a source that reconciles the object to which a changed object belongs.
 func owned[T client.Object](c cache.Cache, obj T) source.TypedSource[proxyidentity.Proxy] {
 	return source.TypedKind(c, obj, handler.TypedEnqueueRequestsFromMapFunc(func(_ context.Context, o T) []proxyidentity.Proxy {
 		if id, ok := deployments.OwnerOf(o); ok {

@@ -30,18 +30,18 @@ const (
 
 	// leaseName is the name of the replicas' Lease.
 	leaseName = "epic-operator"
-	// xdsPort is where the operator serves proxies.
+	// xdsPort is the port on which the operator serves proxies.
 	xdsPort = 7446
 )
 
-// options are what the flags set.
+// options holds the values of the flags.
 type options struct {
 	client  kube.Client
 	runner  string
 	workers int
 	resync  time.Duration
 
-	// What runs Deployments.
+	// For Deployments.
 	xdsAddress, service    string
 	envoyImage, proxyImage string
 	pullPolicy             string
@@ -50,10 +50,10 @@ type options struct {
 	memoryRequest          string
 	memoryLimit            string
 
-	// What runs processes.
+	// For processes.
 	dir, network, nodeAddress, proxy, envoy string
 
-	// validator is what checks configurations.
+	// validator specifies what validates configurations.
 	validator string
 
 	observe  observe.Options
@@ -73,7 +73,7 @@ func newOptions() *options {
 	}
 }
 
-// sibling is the path of a program in this one's folder.
+// sibling returns the path of a program in the directory of this one.
 func sibling(name string) string {
 	self, err := os.Executable()
 	if err != nil {
@@ -82,7 +82,7 @@ func sibling(name string) string {
 	return filepath.Join(filepath.Dir(self), name)
 }
 
-// flags are the flags by groups.
+// flags returns the flags by groups.
 func (o *options) flags() cliflag.NamedFlagSets {
 	var groups cliflag.NamedFlagSets
 	o.client.AddFlags(groups.FlagSet("API server"), "the API server", "")
@@ -124,7 +124,7 @@ func (o *options) flags() cliflag.NamedFlagSets {
 // maxDir leaves room in the paths of unix sockets, which have at most 107 bytes.
 const maxDir = 60
 
-// validate checks what only the flags together say.
+// validate checks flags that depend on each other.
 func (o *options) validate() error {
 	switch {
 	case o.runner != runDeployments && o.runner != runProcesses:
@@ -183,7 +183,7 @@ func (o *options) validateProcesses() error {
 	return nil
 }
 
-// resources are those of a proxy's pod.
+// resources returns the resources of a proxy's pod.
 func (o *options) resources() (corev1.ResourceRequirements, error) {
 	r := corev1.ResourceRequirements{Requests: corev1.ResourceList{}, Limits: corev1.ResourceList{}}
 	for _, f := range []struct {
@@ -207,7 +207,7 @@ func (o *options) resources() (corev1.ResourceRequirements, error) {
 	return r, nil
 }
 
-// platform is what proxies' pods have in common.
+// platform returns the configuration that proxies' pods share.
 func (o *options) platform(namespace string) (workload.Platform, error) {
 	resources, err := o.resources()
 	host := o.service + "." + namespace + ".svc"
@@ -219,7 +219,8 @@ func (o *options) platform(namespace string) (workload.Platform, error) {
 	}, err
 }
 
-// clients returns how to reach the API server, and the namespace that goes with it.
+// clients returns the client configuration of the API server, and the namespace of the
+// context.
 func (o *options) clients() (*rest.Config, string, error) {
 	config, namespace, err := o.client.Load(program)
 	if err != nil {

@@ -37,7 +37,7 @@ func (o *options) in(path ...string) string {
 
 func (o *options) socket() string { return o.in("xds.sock") }
 
-// newProcesses prepares to run Envoys as processes of this host.
+// newProcesses returns the platform that runs Envoys as processes of this host.
 func newProcesses(o *options) (*platform, error) {
 	envoy := cmp.Or(o.envoy, defaultEnvoy)
 	var errs []error
@@ -110,7 +110,7 @@ func newProcesses(o *options) (*platform, error) {
 	}, nil
 }
 
-// command is how epic-proxy is started.
+// command returns the command line of epic-proxy.
 func (o *options) command(p *workload.Proxy, pod, folder, token, envoy string) []string {
 	return []string{
 		o.proxy,
@@ -120,7 +120,7 @@ func (o *options) command(p *workload.Proxy, pod, folder, token, envoy string) [
 	}
 }
 
-// lock keeps a second operator out of the folder, which it makes.
+// lock creates the directory and prevents a second operator from using it.
 func lock(dir string) (unlock func(), err error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("--process-dir: %w", err)
@@ -135,8 +135,8 @@ func lock(dir string) (unlock func(), err error) {
 	return func() { _ = f.Close() }, nil
 }
 
-// listenUnix makes the socket, in place of one that an operator left which is gone:
-// the lock says so.
+// listenUnix creates the socket and replaces a leftover one: the lock ensures that no
+// operator uses it.
 func listenUnix(ctx context.Context, path string) (net.Listener, error) {
 	if err := os.Remove(path); err != nil && !os.IsNotExist(err) {
 		return nil, err

@@ -38,24 +38,24 @@ import (
 	"github.com/acnodal/epic/pkg/skew"
 )
 
-// platform is what runs Envoys here, and what goes with it.
+// platform is the implementation that runs Envoys, and its dependencies.
 type platform struct {
-	// place has the certificate authority, and names are those in the operator's own
-	// certificate.
+	// place stores the certificate authority, and names are the names in the operator's
+	// own certificate.
 	place authority.Place
 	names []string
-	// authenticator knows proxies.
+	// authenticator authenticates proxies.
 	authenticator issuer.Authenticator
-	// listen opens where proxies are served.
+	// listen opens the listener for proxies.
 	listen func(ctx context.Context) (listener, error)
 	// secret and location are those of operator.Options.
 	secret   func(namespace, name string) *corev1.Secret
 	location func(publicAddress string) translate.Options
-	// states is that of operator.Options.
+	// states is States of operator.Options.
 	states func(op *operator.Operator, server *xds.Server, c *issuer.Credentials) operator.States
-	// kept is that of operator.Options; nil if there are no pods to ask.
+	// kept is Kept of operator.Options; nil if there are no pods to query.
 	kept func(c *issuer.Credentials) func(context.Context, proxyidentity.Proxy) []*resource.Resource
-	// begin completes it once the operator and the credentials are there, before
+	// begin completes the platform once the operator and the credentials exist, before
 	// anything runs.
 	begin func(ctx context.Context, op *operator.Operator, c *issuer.Credentials, server *xds.Server) (runner.Runner, []source.TypedSource[proxyidentity.Proxy], error)
 	// end is called at the end.
@@ -85,7 +85,7 @@ func run(ctx context.Context, o *options) error {
 	if o.runner == runProcesses {
 		p, err = newProcesses(o)
 	} else {
-		p, err = newDeployments(o, mgr, namespace) //nolint:contextcheck // pods and Secrets are read from memory
+		p, err = newDeployments(o, mgr, namespace) //nolint:contextcheck // pods and Secrets are read from the cache
 	}
 	if err != nil {
 		return err
@@ -94,7 +94,7 @@ func run(ctx context.Context, o *options) error {
 	return start(ctx, o, mgr, client, p)
 }
 
-// start puts the parts together and runs them.
+// start combines the parts and runs them.
 func start(ctx context.Context, o *options, mgr manager.Manager, client versioned.Interface, p *platform) error {
 	logger := klog.FromContext(ctx)
 	a, err := authority.Open(ctx, p.place)
@@ -173,7 +173,7 @@ func start(ctx context.Context, o *options, mgr manager.Manager, client versione
 	return err
 }
 
-// everywhere is a part that every replica runs, whether it leads or not.
+// everywhere is a runnable of every replica, whether it leads or not.
 type everywhere func(context.Context) error
 
 // Start implements manager.Runnable.
@@ -191,7 +191,8 @@ func closed(c <-chan struct{}) bool {
 	}
 }
 
-// newManager makes the manager of controllers, with a cache of what proxies run as.
+// newManager returns the manager of controllers, with a cache of the objects that run
+// proxies.
 func newManager(o *options, config *rest.Config, namespace string) (manager.Manager, error) {
 	scheme := runtime.NewScheme()
 	if err := clientgoscheme.AddToScheme(scheme); err != nil {
@@ -204,7 +205,7 @@ func newManager(o *options, config *rest.Config, namespace string) (manager.Mana
 	}
 	mgr, err := manager.New(config, manager.Options{
 		Scheme: scheme, Logger: klog.Background(),
-		// This program serves its own.
+		// This program serves its own metrics and health checks.
 		Metrics: metricsserver.Options{BindAddress: "0"}, HealthProbeBindAddress: "0",
 		LeaderElection: o.election.Enabled && o.runner == runDeployments, LeaderElectionID: leaseName, LeaderElectionNamespace: namespace,
 		LeaderElectionReleaseOnCancel: true,

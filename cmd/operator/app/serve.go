@@ -18,12 +18,12 @@ import (
 )
 
 const (
-	// pingAfter is after how long without a word a proxy is asked whether it is there,
-	// and pingTimeout how long it may take to answer.
+	// pingAfter is the idle time after which a proxy is pinged, and pingTimeout the time
+	// limit for its response.
 	pingAfter, pingTimeout = 20 * time.Second, 10 * time.Second
-	// maxRequest bounds a message of a proxy's: it lists the resources that it has.
+	// maxRequest limits a message of a proxy, which lists its resources.
 	maxRequest = 16 << 20
-	// goodbye is how long streams are given to end: proxies find another replica.
+	// goodbye is how long streams have to end: proxies connect to another replica.
 	goodbye = 2 * time.Second
 )
 

@@ -23,13 +23,13 @@ import (
 )
 
 const (
-	// validatorAuto is an Envoy that this program starts if there is one, and validatorOff
-	// none.
+	// validatorAuto selects an Envoy that this program starts if it finds one, and
+	// validatorOff disables validation.
 	validatorAuto = "auto"
 	validatorOff  = "off"
 	unixScheme    = "unix:"
 
-	// validatorMemory bounds the memory of an Envoy that checks configurations.
+	// validatorMemory limits the memory of an Envoy that validates configurations.
 	validatorMemory = 512 << 20
 )
 
@@ -40,8 +40,8 @@ func validValidator(value string) error {
 	return fmt.Errorf("--validator is %q: set %s, %s, or %s and the absolute path of the socket of \"epic-operator validator\"", value, validatorAuto, validatorOff, unixScheme)
 }
 
-// checker returns what checks configurations before proxies get them, and what has to run
-// for that; nil if there is none.
+// checker returns the checker that validates configurations before proxies get them, and
+// what has to run for it; nil if there is none.
 func (o *options) checker(ctx context.Context) (validate.Checker, everywhere) {
 	logger := klog.FromContext(ctx)
 	idle := func(ctx context.Context) error {
@@ -63,12 +63,12 @@ func (o *options) checker(ctx context.Context) (validate.Checker, everywhere) {
 	return v, standing(v)
 }
 
-// validatorStart is how long proxies wait at the operator's start for the validator's. They
-// have what they had.
+// validatorStart is how long proxies wait for the start of the validator when the
+// operator starts. They keep their configurations.
 const validatorStart = 5 * time.Second
 
-// started returns a check that passes once what checks configurations answers, or has had
-// the time to.
+// started returns a check that passes once the validator responds, or has had the time
+// to.
 func started(ctx context.Context, c validate.Checker) func() bool {
 	var done atomic.Bool
 	waiter, ok := c.(interface {
@@ -97,7 +97,7 @@ func standing(v *validate.Validator) everywhere {
 	}
 }
 
-// defaultEnvoy is Envoy where no flag names one.
+// defaultEnvoy is the Envoy program if no flag specifies one.
 const defaultEnvoy = "envoy"
 
 // find returns the absolute path of a program, which may be in PATH.
@@ -114,7 +114,7 @@ because the input comes from tenants. It needs neither credentials nor the netwo
 
 The operator connects to the socket if it is started with --validator=unix:SOCKET.`
 
-// newValidatorCommand checks configurations for an operator.
+// newValidatorCommand returns the command that validates configurations for an operator.
 func newValidatorCommand() *cobra.Command {
 	socket, envoy := "/run/validator/validator.sock", os.Getenv("ENVOY")
 	logs := cli.NewLogs()
@@ -144,7 +144,7 @@ func runValidator(ctx context.Context, socket, envoy string) error {
 	logger := klog.FromContext(ctx)
 	path, err := find(cmp.Or(envoy, defaultEnvoy))
 	if err != nil {
-		// The operator continues without checks, and its pod must stay ready.
+		// The operator continues without validation, and its pod must stay ready.
 		logger.Info("Envoy was not found: configurations are not checked", "reason", err.Error())
 		return validate.Serve(ctx, l, without{fmt.Errorf("the validator's image has no Envoy: %w", err)})
 	}
@@ -159,7 +159,7 @@ func runValidator(ctx context.Context, socket, envoy string) error {
 	return validate.Serve(ctx, l, v)
 }
 
-// without checks nothing.
+// without is a checker that always returns an error.
 type without struct{ err error }
 
 // Check implements validate.Checker.

@@ -16,7 +16,8 @@ import (
 	"github.com/acnodal/epic/pkg/cli"
 )
 
-// newConfigCommand prints what the pod was sent and what its Envoy accepted.
+// newConfigCommand returns the command that prints what the pod was sent and what its
+// Envoy accepted.
 func newConfigCommand() *cobra.Command {
 	dir, bodies := "/run/epic", false
 	cmd := &cobra.Command{

@@ -12,8 +12,8 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// newInstallCommand copies this program into a folder of a pod, so a container of
-// any image with Envoy can run it.
+// newInstallCommand returns the command that copies this program to a directory of a pod,
+// so a container of any image with Envoy can run it.
 func newInstallCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:     "install FOLDER",
@@ -31,8 +31,8 @@ func newInstallCommand() *cobra.Command {
 	}
 }
 
-// install copies a program as a whole: a container that starts at the same time sees
-// all of it or nothing.
+// install copies a program atomically: a container that starts at the same time sees
+// either all of it or nothing.
 func install(from, folder string) error {
 	in, err := os.Open(from)
 	if err != nil {
@@ -44,7 +44,7 @@ func install(from, folder string) error {
 	if err != nil {
 		return err
 	}
-	defer out.Cleanup() //nolint:errcheck // the first error says more
+	defer out.Cleanup() //nolint:errcheck // the first error is more informative
 	if _, err := io.Copy(out, in); err != nil {
 		return fmt.Errorf("copy to %s: %w", folder, err)
 	}

@@ -21,14 +21,14 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/types"
 )
 
-// Annotations of an image in an OCI layout, which name it for those who import it.
+// Annotations that name an image in an OCI layout, for import.
 const (
 	refAnnotation  = "org.opencontainers.image.ref.name"
 	nameAnnotation = "io.containerd.image.name"
 )
 
-// writeIndex makes one image for several architectures of tarballs with one each, as an
-// archive of an OCI layout, and returns the digest of its index.
+// writeIndex creates a multi-architecture image from tarballs with one architecture each,
+// as an archive of an OCI layout, and returns the digest of its index.
 func writeIndex(out, tag string, tarballs []string) (string, error) {
 	named, err := name.NewTag(tag, name.WithDefaultRegistry(""))
 	if err != nil {
@@ -58,7 +58,7 @@ func writeIndex(out, tag string, tarballs []string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	defer os.RemoveAll(dir) //nolint:errcheck // a temporary folder
+	defer os.RemoveAll(dir) //nolint:errcheck // a temporary directory
 	path, err := layout.Write(dir, empty.Index)
 	if err != nil {
 		return "", err
@@ -73,7 +73,7 @@ func writeIndex(out, tag string, tarballs []string) (string, error) {
 	return digest.String(), err
 }
 
-// archive makes a tar of a folder's files, the same for the same files.
+// archive creates a deterministic tar of a directory's files.
 func archive(out, dir string) (err error) {
 	file, err := os.Create(out)
 	if err != nil {

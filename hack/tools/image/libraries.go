@@ -13,12 +13,13 @@ import (
 	"strings"
 )
 
-// The machines that ELF files of an architecture are for.
+// ELF machines of each architecture.
 var machines = map[string]elf.Machine{"amd64": elf.EM_X86_64, "arm64": elf.EM_AARCH64}
 
-// checkLibraries makes sure that each program of an image is for the image's architecture, and
-// that the image has the libraries and the loader that the program is linked to. Without them, a
-// container fails with "no such file or directory", which names the program.
+// checkLibraries verifies that each program of an image is for the image's architecture,
+// and that the image contains the libraries and the loader to which the program is
+// linked. Without them, a container fails with "no such file or directory", which names
+// the program.
 func checkLibraries(o options) error {
 	for _, binary := range append([]string{o.binary}, o.more...) {
 		needs, machine, err := linkage(binary)
@@ -37,8 +38,8 @@ func checkLibraries(o options) error {
 	return nil
 }
 
-// linkage returns the path of the loader that a program names and the names of its libraries, and
-// the machine that it is for. A script needs none, and is for all machines.
+// linkage returns the path of a program's loader, the names of its libraries, and its
+// machine. A script has none, and runs on all machines.
 func linkage(binary string) ([]string, elf.Machine, error) {
 	f, err := os.Open(binary)
 	if err != nil {

@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Command image puts a static binary into a container image, and others next to it,
-// as a tarball that "docker load", "ctr images import" and "kind load
-// image-archive" take. It does not need Docker or a registry, and equal input gives
-// equal output, byte by byte.
+// Command image creates a container image with a static binary, and optionally others, as
+// a tarball for "docker load", "ctr images import" and "kind load image-archive". It does
+// not need Docker or a registry, and equal input gives equal output, byte by byte.
 package main
 
 import (
@@ -66,20 +65,20 @@ func main() {
 
 type options struct {
 	binary, out, tag, user, arch, entrypoint string
-	// more are binaries that go next to it, under their own names.
+	// more lists additional binaries, which keep their names.
 	more []string
-	// files are others, such as the libraries of a binary that is not static.
+	// files lists additional files, such as the libraries of a binary that is not static.
 	files []file
 }
 
 type file struct{ from, to string }
 
-// write makes the image, puts it into its tarball and returns its digest.
+// write creates the image, writes its tarball and returns its digest.
 func write(o options) (string, error) {
 	if o.entrypoint == "" {
 		o.entrypoint = "/" + filepath.Base(o.binary)
 	}
-	// No default registry: the tag stays as it is written in the manifests.
+	// No default registry: the tag stays as written in the manifests.
 	tag, err := name.NewTag(o.tag, name.WithDefaultRegistry(""))
 	if err != nil {
 		return "", err
@@ -119,7 +118,7 @@ func build(o options) (v1.Image, error) {
 	}
 	config = config.DeepCopy()
 	config.OS, config.Architecture = "linux", o.arch
-	// The build's time would make every image a new one.
+	// The build time would make every image different.
 	config.Created = v1.Time{Time: time.Unix(0, 0).UTC()}
 	config.Config = v1.Config{
 		Entrypoint: []string{o.entrypoint},
@@ -130,7 +129,7 @@ func build(o options) (v1.Image, error) {
 	return mutate.ConfigFile(image, config)
 }
 
-// layer is a tar of the binaries alone, owned by root and writable by nobody.
+// layer returns a tar of the files, owned by root and not writable.
 func layer(o options) ([]byte, error) {
 	var b bytes.Buffer
 	w := tar.NewWriter(&b)

@@ -1,13 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Command protoc stands in for the protobuf compiler while Kubernetes'
-// go-to-protobuf runs, so generating code needs Go and nothing else. It
-// understands what go-to-protobuf says and no more:
+// Command protoc replaces the protobuf compiler while Kubernetes' go-to-protobuf runs, so
+// generating code only requires Go. It only supports what go-to-protobuf uses:
 //
 //	protoc -I DIR ... --NAME_out=DIR FILE ...
 //
-// It compiles the files and hands them to the plugin protoc-gen-NAME, which is
-// found on the PATH.
+// It compiles the files and passes them to the plugin protoc-gen-NAME, which must be in
+// PATH.
 package main
 
 import (
@@ -41,7 +40,7 @@ type command struct {
 	imports []string
 	// plugin is the name of the one plugin to run.
 	plugin string
-	// out is the directory into which the plugin's files go.
+	// out is the output directory of the plugin.
 	out string
 	// files are the files to compile.
 	files []string
@@ -62,7 +61,7 @@ func run(args []string) error {
 	}
 	compiler := protocompile.Compiler{
 		Resolver: protocompile.WithStandardImports(&protocompile.SourceResolver{ImportPaths: cmd.imports}),
-		// The plugin copies the comments into the code that it writes.
+		// The plugin copies the comments into the generated code.
 		SourceInfoMode: protocompile.SourceInfoStandard,
 	}
 	compiled, err := compiler.Compile(context.Background(), names...)
@@ -76,7 +75,7 @@ func run(args []string) error {
 	return write(cmd.out, response)
 }
 
-// parse reads the part of protoc's command line that go-to-protobuf uses.
+// parse parses the part of protoc's command line that go-to-protobuf uses.
 func parse(args []string) (command, error) {
 	var cmd command
 	for i := 0; i < len(args); i++ {
@@ -100,8 +99,8 @@ func parse(args []string) (command, error) {
 	return cmd, nil
 }
 
-// importName is the name by which other files would import file: its path below
-// the first import directory that contains it.
+// importName returns the name by which other files import file: its path below the first
+// import directory that contains it.
 func (c command) importName(file string) (string, error) {
 	for _, dir := range c.imports {
 		name, err := filepath.Rel(dir, file)
@@ -112,8 +111,8 @@ func (c command) importName(file string) (string, error) {
 	return "", fmt.Errorf("%s is in no import directory", file)
 }
 
-// request lists every file that the plugin may need, each after those it
-// imports, as the plugin protocol demands.
+// request lists every file that the plugin may need, each after those it imports, as the
+// plugin protocol requires.
 func request(names []string, compiled linker.Files) *pluginpb.CodeGeneratorRequest {
 	req := &pluginpb.CodeGeneratorRequest{FileToGenerate: names}
 	seen := map[string]bool{}
@@ -139,7 +138,7 @@ func request(names []string, compiled linker.Files) *pluginpb.CodeGeneratorReque
 	return req
 }
 
-// runPlugin speaks the plugin protocol: one message in, one out.
+// runPlugin implements the plugin protocol: one message in, one out.
 func runPlugin(name string, req *pluginpb.CodeGeneratorRequest) (*pluginpb.CodeGeneratorResponse, error) {
 	input, err := proto.Marshal(req)
 	if err != nil {
@@ -162,7 +161,7 @@ func runPlugin(name string, req *pluginpb.CodeGeneratorRequest) (*pluginpb.CodeG
 	return response, nil
 }
 
-// write puts the plugin's files below dir.
+// write writes the plugin's files below dir.
 func write(dir string, response *pluginpb.CodeGeneratorResponse) error {
 	for _, file := range response.GetFile() {
 		path := filepath.Join(dir, file.GetName())

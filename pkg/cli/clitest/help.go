@@ -14,9 +14,9 @@ import (
 	"github.com/spf13/pflag"
 )
 
-// CheckHelp runs --help of every command of a program, and fails the test if a help
-// does not show the command's own usage, an example that begins with the command,
-// and its own flags, or if it shows flags that the command does not take.
+// CheckHelp runs --help of every command of a program, and fails the test if a help text
+// does not show the command's own usage, an example that begins with the command, and its
+// own flags, or if it shows flags that the command does not accept.
 func CheckHelp(t *testing.T, root *cobra.Command) {
 	t.Helper()
 	for _, path := range paths(root, nil) {
@@ -86,8 +86,8 @@ func checkHelp(t *testing.T, c *cobra.Command, help string) {
 	}
 }
 
-// hasExample reports whether a line of the command's example is a call of it. A
-// command that only holds others shows theirs.
+// hasExample reports whether a line of the command's example calls it. A command that
+// only contains others shows their examples.
 func hasExample(c *cobra.Command) bool {
 	if len(c.Commands()) > 0 && c.Example == "" && c.Parent() != nil {
 		return slices.ContainsFunc(c.Commands(), hasExample)
@@ -100,10 +100,10 @@ func hasExample(c *cobra.Command) bool {
 	return false
 }
 
-// flagLine is the line of a flag, with the place of a shorthand that cobra leaves.
+// flagLine matches the line of a flag, with the optional shorthand.
 var flagLine = regexp.MustCompile(`(?m)^  (?:-[a-zA-Z], |    )?--([a-z0-9][a-z0-9-]*)`)
 
-// shownFlags returns the names of the flags that have a line in a help.
+// shownFlags returns the names of the flags with a line in a help text.
 func shownFlags(help string) (names []string) {
 	for _, match := range flagLine.FindAllStringSubmatch(help, -1) {
 		names = append(names, match[1])

@@ -10,15 +10,15 @@ import (
 	"k8s.io/client-go/tools/clientcmd"
 )
 
-// Client configures how to reach an API server.
+// Client configures the connection to an API server.
 type Client struct {
 	Kubeconfig string
 	QPS        float32
 	Burst      int
 }
 
-// AddFlags adds the flags. In their help, server names the API server, and to, which may
-// be empty, names the destination of the requests that are limited.
+// AddFlags adds the flags. In their help texts, server names the API server, and to,
+// which may be empty, names the destination of the rate-limited requests.
 func (c *Client) AddFlags(fs *pflag.FlagSet, server, to string) {
 	fs.StringVar(&c.Kubeconfig, "kubeconfig", c.Kubeconfig, "Kubeconfig of "+server+". Default: the environment variable KUBECONFIG, the home directory's kubeconfig, or this pod's service account.")
 	fs.Float32Var(&c.QPS, "kube-api-qps", c.QPS, "Maximum number of requests a second"+to+"; -1 for no limit.")
@@ -33,8 +33,9 @@ func (c *Client) Validate() error {
 	return nil
 }
 
-// Load returns how a program reaches the API server, and the namespace that goes with it.
-// Without a kubeconfig it is found as the help of --kubeconfig describes.
+// Load returns the client configuration for the API server, and the namespace of the
+// context. Without a kubeconfig, the server is determined as described in the help of
+// --kubeconfig.
 func (c *Client) Load(program string) (*rest.Config, string, error) {
 	rules := clientcmd.NewDefaultClientConfigLoadingRules()
 	rules.ExplicitPath = c.Kubeconfig

@@ -13,11 +13,11 @@ import (
 // Election configures whether and how replicas elect a leader.
 type Election struct {
 	Enabled bool
-	// Namespace has the lease; empty for the one that goes with the kubeconfig.
+	// Namespace is the namespace of the lease; empty for that of the kubeconfig.
 	Namespace string
-	// LeaseDuration is how long others wait for a leader that is silent, RenewDeadline
-	// is how long a leader tries to renew the lease before it stops leading, and
-	// RetryPeriod is the time between two tries.
+	// LeaseDuration is how long others wait for a leader that does not renew,
+	// RenewDeadline is how long a leader tries to renew the lease before it stops
+	// leading, and RetryPeriod is the time between two attempts.
 	LeaseDuration, RenewDeadline, RetryPeriod time.Duration
 }
 
@@ -26,7 +26,7 @@ func NewElection() Election {
 	return Election{Enabled: true, LeaseDuration: 15 * time.Second, RenewDeadline: 10 * time.Second, RetryPeriod: 2 * time.Second}
 }
 
-// AddFlags adds the flags. The help of --leader-elect is enabled, and of names what the
+// AddFlags adds the flags. enabled is the help of --leader-elect, and of names what the
 // namespace of --leader-elect-namespace contains.
 func (e *Election) AddFlags(fs *pflag.FlagSet, enabled, of string) {
 	fs.BoolVar(&e.Enabled, "leader-elect", e.Enabled, enabled)

@@ -19,14 +19,15 @@ import (
 )
 
 const (
-	// reviewTimeout is less than a scrape's, which is 10 s by default.
+	// reviewTimeout is less than the timeout of a scrape, 10 s by default.
 	reviewTimeout = 5 * time.Second
-	// Answers are kept this long, so a revoked token reads metrics for at most as long.
+	// Results are cached this long, so a revoked token can read metrics for at most that
+	// time.
 	tokenTTL, allowTTL, denyTTL = time.Minute, time.Minute, 10 * time.Second
 )
 
-// authorized asks the kube-apiserver of config who a client is and whether it may read
-// the path, before next answers.
+// authorized authenticates clients with the kube-apiserver of config, and authorizes them
+// for the path, before next serves.
 func authorized(config *rest.Config, next http.Handler) (http.Handler, error) {
 	config = rest.CopyConfig(config)
 	config.Timeout = reviewTimeout
@@ -57,7 +58,7 @@ func authorized(config *rest.Config, next http.Handler) (http.Handler, error) {
 		logger := klog.FromContext(r.Context())
 		client, ok, err := authenticate.AuthenticateRequest(r)
 		if err != nil || !ok {
-			// A cluster that does not answer authenticates no client.
+			// If the cluster does not respond, no client is authenticated.
 			logger.V(2).Info("A client of the metrics is not authenticated", "err", err)
 			http.Error(w, "the cluster does not accept this token: use the token of a service account of the cluster in which this program runs", http.StatusUnauthorized)
 			return

@@ -9,8 +9,8 @@ import (
 	dto "github.com/prometheus/client_model/go"
 )
 
-// Merged gathers from several registries. Of a metric that several have, the first
-// counts.
+// Merged gathers from several registries. If several have the same metric, the first one
+// is used.
 type Merged []prometheus.Gatherer
 
 // Gather implements prometheus.Gatherer.

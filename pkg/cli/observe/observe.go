@@ -24,8 +24,8 @@ const (
 	closeTimeout  = 2 * time.Second
 )
 
-// servePlain serves checks at the address of --bind-address over HTTP until stop is
-// called, and metrics too unless they are nil.
+// servePlain serves checks at --bind-address over HTTP until stop is called, and also
+// metrics unless they are nil.
 func servePlain(ctx context.Context, address string, metrics http.Handler, live, ready []healthz.HealthChecker) (stop func(), err error) {
 	if address == "" {
 		return func() {}, nil
@@ -45,11 +45,11 @@ func servePlain(ctx context.Context, address string, metrics http.Handler, live,
 	return serve(ctx, listener, mux), nil
 }
 
-// serve answers requests until stop is called.
+// serve serves requests until stop is called.
 func serve(ctx context.Context, listener net.Listener, handler http.Handler) (stop func()) {
 	logger := klog.FromContext(ctx)
 	server := &http.Server{Handler: handler, ReadHeaderTimeout: headerTimeout}
-	// Handshakes fail because of clients, which could fill the log.
+	// Handshake errors are caused by clients, which could fill the log.
 	server.ErrorLog = klogDebug(logger)
 	go func() {
 		if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
@@ -65,7 +65,7 @@ func serve(ctx context.Context, listener net.Listener, handler http.Handler) (st
 	}
 }
 
-// klogDebug makes lines of net/http's own log messages of verbosity 4.
+// klogDebug writes the lines of net/http's log as messages of verbosity 4.
 func klogDebug(logger klog.Logger) *log.Logger {
 	return log.New(debugWriter{logger.V(4)}, "", 0)
 }

@@ -10,12 +10,12 @@ import (
 	"k8s.io/apiserver/pkg/server/healthz"
 )
 
-// Options are the flags on metrics and health checks of a program.
+// Options holds the flags for metrics and health checks of a program.
 type Options struct {
-	// Address is where health checks are served over HTTP, and metrics unless they are
-	// served over HTTPS; empty for nowhere.
+	// Address is the address of health checks over HTTP, and of metrics unless they are
+	// served over HTTPS; empty disables both.
 	Address string
-	// Metrics are those on metrics over HTTPS.
+	// Metrics holds the flags for metrics over HTTPS.
 	Metrics Secure
 }
 
@@ -28,8 +28,7 @@ func (o *Options) AddFlags(fs *pflag.FlagSet) {
 // Validate checks the flags.
 func (o *Options) Validate() error { return o.Metrics.Validate() }
 
-// Serve serves metrics, and the checks whether the program is alive and ready, until stop
-// is called.
+// Serve serves metrics, and the liveness and readiness checks, until stop is called.
 func (o *Options) Serve(ctx context.Context, metrics http.Handler, live, ready []healthz.HealthChecker) (stop func(), err error) {
 	stopSecure, err := o.Metrics.Serve(ctx, metrics)
 	if err != nil {

@@ -21,14 +21,14 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/certwatcher"
 )
 
-// Secure are the flags on metrics that are served over TLS to clients that a
-// kube-apiserver authenticates and authorizes. A client presents a bearer token of the
-// cluster in which the program runs and needs the right to get the path /metrics.
+// Secure holds the flags for metrics served over TLS to clients that a kube-apiserver
+// authenticates and authorizes. A client presents a bearer token of the cluster in which
+// the program runs and needs permission to get the path /metrics.
 type Secure struct {
-	// Address is where metrics are served; empty for nowhere.
+	// Address is the address of metrics; empty disables them.
 	Address string
-	// CertFile and KeyFile are the serving certificate, read again when they change. If
-	// absent, the program makes a certificate that it signs itself.
+	// CertFile and KeyFile are the serving certificate, which is reloaded when the files
+	// change. If they are empty, the program creates a self-signed certificate.
 	CertFile, KeyFile string
 	// Kubeconfig names the cluster that authenticates clients; empty for the one in which
 	// the program runs.
@@ -43,9 +43,9 @@ func (s *Secure) AddFlags(fs *pflag.FlagSet) {
 	fs.StringVar(&s.Kubeconfig, "secure-metrics-kubeconfig", s.Kubeconfig, "Kubeconfig of the cluster that checks the tokens. Default: the cluster in which the program runs, with its service account.")
 }
 
-// listenAddress returns an address with its port as package net takes it. An IPv6 address
-// does not need brackets here, because a manifest that composes the flag of a node's address
-// and a port does not know the address family.
+// listenAddress returns an address with its port in the form required by package net. An
+// IPv6 address does not need brackets here, because a manifest that composes the flag
+// from a node's address and a port does not know the address family.
 func listenAddress(text string) (string, error) {
 	if i := strings.LastIndexByte(text, ':'); i >= 0 {
 		if host, err := netip.ParseAddr(text[:i]); err == nil && host.Is6() {
@@ -56,7 +56,7 @@ func listenAddress(text string) (string, error) {
 	return text, err
 }
 
-// Enabled reports whether metrics are served over TLS, and so not over HTTP.
+// Enabled reports whether metrics are served over TLS, and therefore not over HTTP.
 func (s *Secure) Enabled() bool { return s.Address != "" }
 
 // Validate checks the flags.
@@ -114,7 +114,7 @@ func (s *Secure) Serve(ctx context.Context, metrics http.Handler) (stop func(), 
 	return func() { stopServer(); cancel() }, nil
 }
 
-// cluster returns how to reach the cluster that authenticates clients.
+// cluster returns the client configuration for the cluster that authenticates clients.
 func (s *Secure) cluster() (*rest.Config, error) {
 	if s.Kubeconfig == "" {
 		return rest.InClusterConfig()
@@ -124,7 +124,7 @@ func (s *Secure) cluster() (*rest.Config, error) {
 
 type certificateFunc = func(*tls.ClientHelloInfo) (*tls.Certificate, error)
 
-// certificate returns the serving certificate: that of the files, or one of its own.
+// certificate returns the serving certificate: that of the files, or a self-signed one.
 func (s *Secure) certificate(ctx context.Context) (certificateFunc, error) {
 	if s.CertFile != "" {
 		watcher, err := certwatcher.New(s.CertFile, s.KeyFile)

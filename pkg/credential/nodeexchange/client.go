@@ -26,32 +26,33 @@ import (
 )
 
 const (
-	// timeout bounds one exchange.
+	// timeout limits one exchange.
 	timeout = 20 * time.Second
-	// A failure is tried again after retry, and then after twice as long each time.
+	// After a failure, the delay is retry, and then twice as long each time.
 	retry, retryAtMost = time.Second, 30 * time.Second
-	// refused is the least time between exchanges because EPIC did not accept the
+	// refused is the minimum time between exchanges triggered by EPIC's rejection of the
 	// credential.
 	refused = 5 * time.Second
 )
 
-// Client gets credentials from a connector and gives them to a transport.
+// Client requests credentials from a connector and sets them in a transport.
 type Client struct {
-	// URL is the connector's, such as https://epic-connector.epic-connector.svc:7450.
+	// URL is the address of the connector, such as
+	// https://epic-connector.epic-connector.svc:7450.
 	URL string
-	// TokenFile has the pod's token, CAFile the authorities of the connector's certificate.
-	// Both are read for each exchange.
+	// TokenFile contains the pod's token, CAFile the authorities of the connector's
+	// certificate. Both are read for each exchange.
 	TokenFile, CAFile string
 	Transport         *credential.Transport
 
-	// ask is in place of a connector, in tests.
+	// ask replaces the connector in tests.
 	ask func(context.Context) (*Answer, error)
 
 	mu  sync.Mutex
 	err error
 }
 
-// Exchange gets one credential, sets it, and returns the node's address.
+// Exchange requests one credential, sets it, and returns the node's address.
 func (c *Client) Exchange(ctx context.Context) (netip.Addr, error) {
 	address, err := c.exchange(ctx)
 	c.mu.Lock()
@@ -100,14 +101,14 @@ func (c *Client) post(ctx context.Context) (*Answer, error) {
 		return nil, err
 	}
 	request.Header.Set("Authorization", "Bearer "+string(bytes.TrimSpace(token)))
-	// A connection of its own: the next exchange is half an hour away, and may be with
-	// another replica, which another authority signed.
+	// Use a separate connection: the next exchange is half an hour away, and may be with
+	// another replica whose certificate is signed by another authority.
 	client := &http.Client{
 		Transport: &http.Transport{
 			TLSClientConfig:   &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS13},
 			DisableKeepAlives: true, ForceAttemptHTTP2: true,
 		},
-		// The token goes to the connector and nowhere else.
+		// The token must only be sent to the connector.
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
 	response, err := client.Do(request)
@@ -126,15 +127,15 @@ func (c *Client) post(ctx context.Context) (*Answer, error) {
 	return answer, nil
 }
 
-// Err returns why the last exchange failed, nil if it did not.
+// Err returns the error of the last exchange, or nil if it succeeded.
 func (c *Client) Err() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.err
 }
 
-// Problem describes a credential that could not be renewed in time, in words. It is empty
-// while all is well.
+// Problem describes a credential that could not be renewed in time. It is empty if there
+// is no problem.
 func (c *Client) Problem(now time.Time) string {
 	err := c.Err()
 	has := c.Transport.Credential()
@@ -151,12 +152,12 @@ func (c *Client) Problem(now time.Time) string {
 	return fmt.Sprintf("this node's credential for EPIC's API expires at %s and can't be renewed yet: %v", has.Expires.UTC().Format(time.RFC3339), err)
 }
 
-// ErrMoved is that EPIC knows the node by another address than before.
+// ErrMoved is returned if EPIC identifies the node by another address than before.
 var ErrMoved = errors.New("the node's address in EPIC has changed")
 
-// Run renews the credential until ctx ends, at half of its life and when EPIC no longer accepts it.
-// It fails with ErrMoved if the node's address is not one of those
-// given, because a program has to restart to have another.
+// Run renews the credential until ctx ends, at half of its lifetime and when EPIC no
+// longer accepts it. It returns ErrMoved if the node's address is not one of those given,
+// because a program has to restart to use another.
 func (c *Client) Run(ctx context.Context, addresses ...netip.Addr) error {
 	pause := c.untilRenewal()
 	failures := 0
@@ -171,7 +172,8 @@ func (c *Client) Run(ctx context.Context, addresses ...netip.Addr) error {
 		case <-c.Transport.Unauthorized():
 			timer.Stop()
 			if wait := time.Until(last.Add(refused)); wait > 0 {
-				// A connector that can only give what EPIC refuses is not asked all the time.
+				// Do not query a connector continuously if EPIC rejects the credentials
+				// it returns.
 				pause = min(pause, wait)
 				continue
 			}
@@ -195,8 +197,8 @@ func (c *Client) Run(ctx context.Context, addresses ...netip.Addr) error {
 	}
 }
 
-// untilRenewal is half of the life of the credential that was just given, spread so that
-// the nodes of a cluster do not come all at once. It does not depend on this node's clock.
+// untilRenewal returns half of the lifetime of the new credential, spread so that the
+// nodes of a cluster do not synchronize. It does not depend on this node's clock.
 func (c *Client) untilRenewal() time.Duration {
 	has := c.Transport.Credential()
 	if has == nil {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package pkitest makes certificates for tests.
+// Package pkitest creates certificates for tests.
 package pkitest
 
 import (
@@ -13,8 +13,8 @@ import (
 	"math/big"
 )
 
-// SelfSigned returns a certificate that signs itself, and its key, both in PEM. The key is a
-// new one if it is nil, and the serial number is 1 if the template has none.
+// SelfSigned returns a self-signed certificate, and its key, both in PEM. If key is nil,
+// it creates one. The serial number is 1 if the template has none.
 func SelfSigned(template *x509.Certificate, key crypto.Signer) (certificate, private []byte, err error) {
 	if key == nil {
 		if key, err = ecdsa.GenerateKey(elliptic.P256(), rand.Reader); err != nil {

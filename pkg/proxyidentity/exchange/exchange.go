@@ -21,20 +21,20 @@ const (
 	codecName = "epic+json"
 )
 
-// Request asks for a certificate.
+// Request requests a certificate.
 type Request struct {
-	// Token proves who asks. It may be empty for the renewal of a process that shows
-	// its certificate.
+	// Token proves the sender's identity. It may be empty for a renewal by a process that
+	// presents its certificate.
 	Token string `json:"token,omitempty"`
-	// Namespace and Pod are who the pod believes to be. A token of another pod is
-	// refused.
+	// Namespace and Pod are the identity that the pod claims. A token of another pod is
+	// rejected.
 	Namespace string `json:"namespace"`
 	Pod       string `json:"pod"`
 	// CSR is a certificate request in DER. Only its key is used.
 	CSR []byte `json:"csr"`
 }
 
-// Response has a certificate.
+// Response contains a certificate.
 type Response struct {
 	// Certificate is in PEM.
 	Certificate []byte `json:"certificate"`

@@ -11,31 +11,30 @@ import (
 	"github.com/acnodal/epic/pkg/proxyidentity"
 )
 
-// Evidence is what a pod shows.
+// Evidence is the proof that a pod presents.
 type Evidence struct {
 	// Token is the pod's token or secret.
 	Token string
-	// Namespace and Pod are who the pod claims to be.
+	// Namespace and Pod are the identity that the pod claims.
 	Namespace, Pod string
-	// Remote is where the call comes from. It is not valid for a unix socket.
+	// Remote is the source address of the call. It is invalid for a unix socket.
 	Remote netip.Addr
-	// Certificate is the identity in the client's certificate, which was verified, or
-	// nil.
+	// Certificate is the identity in the client's verified certificate, or nil.
 	Certificate *proxyidentity.Identity
 }
 
-// Authenticator decides which proxy a pod is.
+// Authenticator determines the proxy of a pod.
 type Authenticator interface {
 	// Authenticate returns the identity that the evidence proves. The error is a
-	// RefusedError if the evidence is not good; any other error means that the answer
-	// is not known yet.
+	// RefusedError if the evidence is invalid; any other error means that the result is
+	// not known yet.
 	Authenticate(ctx context.Context, e Evidence) (proxyidentity.Identity, error)
 }
 
 // Reason is a short reason of a refusal, for metrics.
 type Reason string
 
-// The reasons.
+// Values of Reason.
 const (
 	NoToken       Reason = "no_token"
 	InvalidToken  Reason = "invalid_token"

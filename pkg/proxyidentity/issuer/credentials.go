@@ -21,8 +21,8 @@ import (
 	"github.com/acnodal/epic/pkg/proxyidentity"
 )
 
-// Credentials are the operator's own: the authority of proxies and a certificate that
-// it signed for the operator, renewed as needed.
+// Credentials holds the operator's own credentials: the authority of proxies and a
+// certificate that it signed for the operator, renewed as needed.
 type Credentials struct {
 	names     []string
 	addresses []net.IP
@@ -34,7 +34,7 @@ type Credentials struct {
 	own       *tls.Certificate
 }
 
-// NewCredentials makes the credentials of an operator that is reached by the names and
+// NewCredentials returns the credentials of an operator with the given names and
 // addresses.
 func NewCredentials(a *pki.ProxyAuthority, names []string, addresses []net.IP) (*Credentials, error) {
 	c := &Credentials{names: names, addresses: addresses, now: time.Now}
@@ -73,8 +73,8 @@ func (c *Credentials) current() (*tls.Certificate, *x509.CertPool, error) {
 	return own, c.pool, nil
 }
 
-// ServerTLS returns the configuration of the operator's server. A client may come
-// without a certificate, to get one; a certificate that it shows is verified.
+// ServerTLS returns the configuration of the operator's server. A client may connect
+// without a certificate, to request one; a certificate that it presents is verified.
 func (c *Credentials) ServerTLS() *tls.Config {
 	return &tls.Config{
 		MinVersion: tls.VersionTLS13,
@@ -87,7 +87,8 @@ func (c *Credentials) ServerTLS() *tls.Config {
 			return &tls.Config{
 				MinVersion: tls.VersionTLS13, NextProtos: []string{"h2"},
 				Certificates: []tls.Certificate{*own}, ClientCAs: pool, ClientAuth: tls.VerifyClientCertIfGiven,
-				// A resumed session would not see that an authority is no longer trusted.
+				// A resumed session would not check whether an authority is still
+				// trusted.
 				SessionTicketsDisabled: true,
 			}, nil
 		},
@@ -102,7 +103,7 @@ func (c *Credentials) ClientTLS(id proxyidentity.Identity) *tls.Config {
 			own, _, err := c.current()
 			return own, err
 		},
-		// The name to expect is an identity, which VerifyConnection checks.
+		// The expected name is an identity, which VerifyConnection checks.
 		InsecureSkipVerify: true, //nolint:gosec // see above
 		VerifyConnection: func(s tls.ConnectionState) error {
 			got, err := c.Authority().VerifyProxy(s.PeerCertificates[0], x509.ExtKeyUsageServerAuth, c.now())
@@ -114,8 +115,8 @@ func (c *Credentials) ClientTLS(id proxyidentity.Identity) *tls.Config {
 	}
 }
 
-// Identify returns the identity of the client of a stream, from its certificate, and
-// when that ends. It is the Identify of xds.Options.
+// Identify returns the identity of the client of a stream, from its certificate, and the
+// expiration. It is the Identify of xds.Options.
 func (c *Credentials) Identify(ctx context.Context) (proxyidentity.Identity, time.Time, error) {
 	id, until, err := c.identity(ctx)
 	if err != nil {
@@ -139,7 +140,7 @@ func (c *Credentials) identity(ctx context.Context) (proxyidentity.Identity, tim
 	return id, leaf.NotAfter, err
 }
 
-// remote returns the address that a call comes from.
+// remote returns the source address of a call.
 func remote(ctx context.Context) netip.Addr {
 	if p, ok := peer.FromContext(ctx); ok {
 		if tcp, ok := p.Addr.(*net.TCPAddr); ok {

@@ -14,9 +14,9 @@ import (
 )
 
 const (
-	// maxConcurrent bounds the calls that are checked at once. Others wait.
+	// maxConcurrent limits the calls that are checked concurrently. Others wait.
 	maxConcurrent = 64
-	// timeout bounds each call.
+	// timeout limits each call.
 	timeout = 15 * time.Second
 )
 
@@ -27,7 +27,7 @@ type Issuer struct {
 	slots         chan struct{}
 }
 
-// New makes an issuer that signs with the credentials' authority.
+// New returns an issuer that signs with the credentials' authority.
 func New(a Authenticator, c *Credentials) *Issuer {
 	return &Issuer{authenticator: a, credentials: c, slots: make(chan struct{}, maxConcurrent)}
 }

@@ -32,13 +32,13 @@ const (
 	maxToken = 16 << 10
 )
 
-// kinds are the kinds of objects with proxies by their resource.
+// kinds maps resources to kinds of objects with proxies.
 var kinds = map[string]string{epic.ResourceLoadBalancers: proxyidentity.LoadBalancer, epic.ResourceGWProxies: proxyidentity.GWProxy}
 
-// Pods finds pods, as an informer's lister does. The pods may lack everything but
+// Pods finds pods, like the lister of an informer. The pods may lack everything except
 // metadata, their phase and their addresses.
 type Pods interface {
-	// Pod returns a pod, or an error that apierrors.IsNotFound reports.
+	// Pod returns a pod, or an error for which apierrors.IsNotFound is true.
 	Pod(namespace, name string) (*corev1.Pod, error)
 }
 
@@ -46,8 +46,8 @@ type Pods interface {
 type Kubernetes struct {
 	Reviews authenticationv1client.TokenReviewInterface
 	Pods    Pods
-	// IgnoreAddress does not compare the address that a call comes from with the pod's,
-	// for a network that translates addresses within the cluster.
+	// IgnoreAddress disables the comparison of the source address of a call with the
+	// pod's, for a network that translates addresses within the cluster.
 	IgnoreAddress bool
 
 	now func() time.Time
@@ -84,7 +84,7 @@ func (k *Kubernetes) Authenticate(ctx context.Context, e Evidence) (proxyidentit
 	}, nil
 }
 
-// review returns the name and UID of the pod that the token is bound to.
+// review returns the name and UID of the pod to which the token is bound.
 func (k *Kubernetes) review(ctx context.Context, e Evidence) (name, uid string, err error) {
 	if err := k.precheck(e.Token); err != nil {
 		return "", "", err
@@ -117,8 +117,8 @@ func (k *Kubernetes) review(ctx context.Context, e Evidence) (name, uid string, 
 	return name, uid, nil
 }
 
-// precheck refuses tokens that can't pass, so they cost no review and get a
-// clear answer. It verifies nothing: the review does.
+// precheck rejects tokens that can't be valid, to save a review and return a clear error.
+// It verifies nothing: the review does.
 func (k *Kubernetes) precheck(token string) error {
 	if token == "" {
 		return refuse(NoToken, "the request has no token")
@@ -151,7 +151,7 @@ func (k *Kubernetes) precheck(token string) error {
 	return nil
 }
 
-// checkAddress refuses a token that is used from elsewhere than its pod.
+// checkAddress rejects a token that is not used from its pod.
 func (k *Kubernetes) checkAddress(pod *corev1.Pod, remote netip.Addr) error {
 	if k.IgnoreAddress || !remote.IsValid() {
 		return nil

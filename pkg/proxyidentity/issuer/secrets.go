@@ -11,18 +11,17 @@ import (
 	"github.com/acnodal/epic/pkg/proxyidentity"
 )
 
-// Secrets authenticates processes that the caller starts. Each start is worth one
-// secret, which is good for one certificate. A process renews its certificate by
-// showing it.
+// Secrets authenticates processes that the caller starts. Each start gets one secret,
+// which is valid for one certificate. A process renews its certificate by presenting it.
 type Secrets struct {
-	// Used, if it is set, is called after a secret was used, without a lock. The caller
-	// may issue the next one, for a restart of the process.
+	// Used, if set, is called after a secret was used, without a lock. The caller may
+	// issue the next one, for a restart of the process.
 	Used func(proxyidentity.Identity)
 
 	mu sync.Mutex
-	// secrets are digests, so looking one up takes equally long for any guess.
+	// secrets is keyed by digests, so a lookup takes the same time for any guess.
 	secrets map[[sha256.Size]byte]*secret
-	// running are the identities that may renew.
+	// running holds the identities that may renew.
 	running map[proxyidentity.Identity]bool
 }
 
@@ -31,13 +30,13 @@ type secret struct {
 	used bool
 }
 
-// NewSecrets returns an authenticator that knows no process.
+// NewSecrets returns an authenticator without processes.
 func NewSecrets() *Secrets {
 	return &Secrets{secrets: map[[sha256.Size]byte]*secret{}, running: map[proxyidentity.Identity]bool{}}
 }
 
-// Issue returns a new secret for a process that is about to start. Its earlier secrets
-// are no longer good.
+// Issue returns a new secret for a process that is about to start, and invalidates its
+// earlier ones.
 func (s *Secrets) Issue(id proxyidentity.Identity) string {
 	text := rand.Text()
 	s.mu.Lock()
@@ -48,14 +47,14 @@ func (s *Secrets) Issue(id proxyidentity.Identity) string {
 	return text
 }
 
-// Allow lets a process renew that an earlier run of the caller started.
+// Allow lets a process renew that was started by an earlier run of the caller.
 func (s *Secrets) Allow(id proxyidentity.Identity) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.running[id] = true
 }
 
-// Revoke forgets a process: it gets no further certificate.
+// Revoke removes a process: it gets no further certificate.
 func (s *Secrets) Revoke(id proxyidentity.Identity) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -63,8 +62,8 @@ func (s *Secrets) Revoke(id proxyidentity.Identity) {
 	s.forget(id)
 }
 
-// forget removes the secrets of a process. A few that were used stay while the process
-// may run, so using one again gets a clear answer. The caller holds mu.
+// forget removes the secrets of a process. A few used ones are kept while the process may
+// run, so using one again returns a clear error. The caller holds mu.
 func (s *Secrets) forget(id proxyidentity.Identity) {
 	const keep = 8
 	used := 0

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package idset has sets of tunnel IDs that take little room where IDs follow each
-// other: sorted ranges in memory, and two varints a range on the wire. The cost of
-// every operation depends on the number of ranges and never on the number of IDs,
-// so a set that somebody else sent may hold every ID there is.
+// Package idset implements compact sets of tunnel IDs, which are often consecutive:
+// sorted ranges in memory, and two varints per range on the wire. The cost of every
+// operation depends on the number of ranges and never on the number of IDs, so a received
+// set may contain every possible ID.
 package idset
 
 import (
@@ -17,7 +17,7 @@ import (
 	"strings"
 )
 
-// MaxID is the highest ID that a set can hold.
+// MaxID is the maximum ID in a set.
 const MaxID uint32 = math.MaxInt32
 
 // ErrEncoding is the error for bytes that are not an encoded set.
@@ -26,13 +26,13 @@ var ErrEncoding = errors.New("not a set of tunnel IDs: it must be pairs of varin
 // Set is a set of IDs from 1 to MaxID. The zero value is empty. A Set is immutable
 // and may be shared.
 type Set struct {
-	// ranges are in ascending order, do not overlap and are not adjacent.
+	// ranges are sorted, do not overlap and are not adjacent.
 	ranges []idRange
 }
 
 type idRange struct{ first, last uint32 }
 
-// Of returns the set of some IDs, in any order. IDs that a set can't hold are left out.
+// Of returns the set of some IDs, in any order. It omits IDs that a set can't contain.
 func Of(ids ...uint32) Set {
 	if !slices.IsSorted(ids) {
 		ids = slices.Clone(ids)
@@ -49,7 +49,7 @@ func Of(ids ...uint32) Set {
 	return s
 }
 
-// push adds a range that begins no earlier than the last one does.
+// push adds a range that begins no earlier than the last one.
 func (s *Set) push(r idRange) {
 	if n := len(s.ranges); n > 0 && r.first <= s.ranges[n-1].last+1 {
 		s.ranges[n-1].last = max(s.ranges[n-1].last, r.last)
@@ -61,8 +61,8 @@ func (s *Set) push(r idRange) {
 // Encode returns the encoding of the set, which is empty for the empty set.
 func (s Set) Encode() []byte { return s.EncodeAtMost(math.MaxInt) }
 
-// EncodeAtMost is Encode for the first ranges of the set, as many as fit into a
-// number of bytes.
+// EncodeAtMost is like Encode for the first ranges of the set that fit into a number of
+// bytes.
 func (s Set) EncodeAtMost(most int) []byte {
 	var out []byte
 	var before uint32
@@ -77,7 +77,7 @@ func (s Set) EncodeAtMost(most int) []byte {
 	return out
 }
 
-// Decode reads what Encode returns, and nothing else: a set has one encoding.
+// Decode decodes the result of Encode, and nothing else: a set has one encoding.
 func Decode(b []byte) (Set, error) {
 	var s Set
 	var before uint64
@@ -87,7 +87,7 @@ func Decode(b []byte) (Set, error) {
 			return Set{}, ErrEncoding
 		}
 		more, rest, ok := uvarint(rest)
-		// A gap of 1 continues the range before, except at the beginning.
+		// A gap of 1 continues the previous range, except at the beginning.
 		if !ok || gap == 0 || gap == 1 && len(s.ranges) > 0 {
 			return Set{}, ErrEncoding
 		}
@@ -127,7 +127,7 @@ func (s Set) Len() int {
 	return n
 }
 
-// Empty reports whether the set has no ID.
+// Empty reports whether the set is empty.
 func (s Set) Empty() bool { return len(s.ranges) == 0 }
 
 // Ranges yields the first and the last ID of each range, in ascending order.
@@ -184,10 +184,10 @@ func (s Set) Minus(o Set) Set {
 	return out
 }
 
-// Differ returns the IDs that are in one of the two sets only.
+// Differ returns the IDs that are in exactly one of the two sets.
 func (s Set) Differ(o Set) Set { return s.Minus(o).Union(o.Minus(s)) }
 
-// Overlaps reports whether some ID is in both sets.
+// Overlaps reports whether any ID is in both sets.
 func (s Set) Overlaps(o Set) bool {
 	a, b := s.ranges, o.ranges
 	for len(a) > 0 && len(b) > 0 {
@@ -203,10 +203,10 @@ func (s Set) Overlaps(o Set) bool {
 	return false
 }
 
-// shown is how many ranges String shows.
+// shown is the number of ranges that String includes.
 const shown = 20
 
-// String shows the set as 1-3,7. It leaves out all but the first ranges of a long one.
+// String formats the set as 1-3,7. It only includes the first ranges of a long one.
 func (s Set) String() string {
 	var parts []string
 	for i, r := range s.ranges {
