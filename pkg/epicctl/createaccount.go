@@ -83,7 +83,7 @@ const (
 	changed   outcome = "configured"
 	unchanged outcome = "unchanged"
 	deleted   outcome = "deleted"
-	absent    outcome = "not there"
+	absent    outcome = "not found"
 )
 
 func (o *createAccount) run(ctx context.Context) error {

@@ -51,7 +51,7 @@ func TestDeleteAccount(t *testing.T) {
 		i.run(t, "audit").want(t, ExitOK, "They agree")
 	})
 	t.Run("twice", func(t *testing.T) {
-		i.run(t, "delete", "account", "acme", "--cascade").want(t, ExitOK, "account.epic.acnodal.io/acme not there", "namespace/epic-acme not there")
+		i.run(t, "delete", "account", "acme", "--cascade").want(t, ExitOK, "account.epic.acnodal.io/acme not found", "namespace/epic-acme not found")
 	})
 	t.Run("and made again", func(t *testing.T) {
 		i.run(t, "create", "account", "acme").want(t, ExitOK, "namespace/epic-acme created")
@@ -90,7 +90,7 @@ func TestDeleteAccountCompletesWhatIsHalfDone(t *testing.T) {
 	i.run(t, "delete", "account", "acme").want(t, ExitFailure, "the namespace could not be deleted", "you may not delete namespaces",
 		"deleted before: rolebinding.rbac.authorization.k8s.io/epic-tenant-admin, rolebinding.rbac.authorization.k8s.io/epic-offered-viewer-acme, account.epic.acnodal.io/acme", "repeat the command to complete it")
 	broken = false
-	i.run(t, "delete", "account", "acme").want(t, ExitOK, "account.epic.acnodal.io/acme not there", "namespace/epic-acme deleted")
+	i.run(t, "delete", "account", "acme").want(t, ExitOK, "account.epic.acnodal.io/acme not found", "namespace/epic-acme deleted")
 }
 
 // What a finalizer keeps is waited for, and named when it takes too long.
@@ -148,6 +148,6 @@ func TestDeleteAccountStandalone(t *testing.T) {
 	i.run(t, "create", "account", "acme").want(t, ExitOK)
 	i.fill(t, "acme")
 	i.run(t, "delete", "account", "acme", "--cascade").want(t, ExitOK, "acme deleted", "standalone server")
-	i.run(t, "delete", "account", "acme").want(t, ExitOK, "acme not there")
+	i.run(t, "delete", "account", "acme").want(t, ExitOK, "acme not found")
 	i.run(t, "audit").want(t, ExitOK, "They agree")
 }

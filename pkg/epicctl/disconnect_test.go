@@ -64,7 +64,7 @@ func TestDisconnect(t *testing.T) {
 	})
 	r := i.run(t, args...)
 	r.want(t, ExitOK, "serviceaccount/connector.paris deleted", "rolebinding/epic-connector.paris deleted", "rolebinding/epic-offered-viewer-acme configured",
-		"rolebinding/epic-node-client.paris deleted", "1 serviceaccounts of nodes deleted", "-n epic-acme -l epic.acnodal.io/owning-cluster=paris", "--cluster paris --purge")
+		"rolebinding/epic-node-client.paris deleted", "serviceaccounts of nodes: 1 deleted", "-n epic-acme -l epic.acnodal.io/owning-cluster=paris", "--cluster paris --purge")
 	if list, err := kube.CoreV1().ServiceAccounts("epic-acme").List(t.Context(), metav1.ListOptions{}); err != nil || fmt.Sprint(names(list.Items)) != "[connector.rome node.192.0.2.16 node.rome.192.0.2.16]" {
 		t.Errorf("The service accounts are %v, %v", names(list.Items), err)
 	}
@@ -99,7 +99,7 @@ func TestDisconnect(t *testing.T) {
 	}
 	t.Run("twice", func(t *testing.T) {
 		r := i.run(t, args...)
-		r.want(t, ExitOK, "serviceaccount/connector.paris not there", "rolebinding/epic-connector.paris not there", "rolebinding/epic-offered-viewer-acme unchanged", `Cluster "paris" has no objects`)
+		r.want(t, ExitOK, "serviceaccount/connector.paris not found", "rolebinding/epic-connector.paris not found", "rolebinding/epic-offered-viewer-acme unchanged", `Cluster "paris" has no objects`)
 		r.lacks(t, "--purge")
 	})
 	t.Run("somebody else's", func(t *testing.T) {
@@ -219,13 +219,13 @@ func TestDisconnectPurge(t *testing.T) {
 	before := i.left(t, "acme")
 	for _, mode := range []string{"client", "server"} {
 		i.run(t, "disconnect", "--account", "acme", "--cluster", "paris", "--purge", "--dry-run="+mode).want(t, ExitOK,
-			"2 remoteendpoints deleted", "loadbalancers/own deleted", "loadbalancers/shared configured", "gwproxies/own deleted", "gwproxies/shared configured", "dry run")
+			"remoteendpoints: 2 deleted", "loadbalancers/own deleted", "loadbalancers/shared configured", "gwproxies/own deleted", "gwproxies/shared configured", "dry run")
 		if got := i.left(t, "acme"); got != before {
 			t.Fatalf("A dry run left\n%s\nof\n%s", got, before)
 		}
 	}
 	t.Run("endpoints", func(t *testing.T) {
-		i.run(t, "disconnect", "--account", "acme", "--cluster", "paris").want(t, ExitOK, "2 remoteendpoints deleted", "1 gwendpointslices deleted", "--purge")
+		i.run(t, "disconnect", "--account", "acme", "--cluster", "paris").want(t, ExitOK, "remoteendpoints: 2 deleted", "gwendpointslices: 1 deleted", "--purge")
 		want := `gwendpointslices: slice-rome
 remoteendpoints: by-hand-paris of-rome-rome shared-rome
 loadbalancers: by-hand of-rome own shared

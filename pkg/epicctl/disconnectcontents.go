@@ -17,6 +17,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/kubernetes"
+	"k8s.io/utils/ptr"
 
 	"github.com/acnodal/epic/pkg/apis/epic"
 	v1 "github.com/acnodal/epic/pkg/apis/epic/v1"
@@ -58,7 +59,7 @@ func (o *disconnect) deleteNodes(ctx context.Context, kube kubernetes.Interface)
 		return nil
 	})
 	if n > 0 {
-		fmt.Fprintf(o.Out, "%d serviceaccounts of nodes %s%s\n", n, deleted, o.dryRun.suffix())
+		fmt.Fprintf(o.Out, "serviceaccounts of nodes: %d %s%s\n", n, deleted, o.dryRun.suffix())
 	}
 	return n > 0, err
 }
@@ -114,7 +115,7 @@ func (o *disconnect) removeAll(ctx context.Context, kinds ...content) (bool, err
 		}
 	}
 	for _, resource := range slices.Sorted(maps.Keys(removed)) {
-		fmt.Fprintf(o.Out, "%d %s %s%s\n", len(removed[resource]), resource, deleted, o.dryRun.suffix())
+		fmt.Fprintf(o.Out, "%s: %d %s%s\n", resource, len(removed[resource]), deleted, o.dryRun.suffix())
 	}
 	return len(removed) > 0, nil
 }
@@ -152,7 +153,7 @@ func (o *disconnect) purge(ctx context.Context, kube kubernetes.Interface, c epi
 func (o *disconnect) leaveProxies(ctx context.Context, c epicclient.EpicV1Interface, ns string) (did bool, err error) {
 	client := c.GWProxies(ns)
 	key := epic.OwnerAnnotation(o.cluster)
-	err = each(ctx, collection[*v1.GWProxy](epic.ResourceGWProxies, ns, client.List), func(proxy *v1.GWProxy) error {
+	err = each(ctx, collection[*v1.GWProxy](epic.ResourceGWProxies, ns, client.List), currently(ctx, client.Get, func(proxy *v1.GWProxy) error {
 		_, owns := proxy.Annotations[key]
 		mine := proxy.Labels[epic.OwningClusterLabel] == epic.LabelValue(o.cluster)
 		others := 0
@@ -170,11 +171,11 @@ func (o *disconnect) leaveProxies(ctx context.Context, c epicclient.EpicV1Interf
 			})
 		case others == 0 && (owns || mine):
 			return o.change(&did, epic.ResourceGWProxies, proxy.Name, deleted, func() error {
-				return client.Delete(ctx, proxy.Name, o.deleteOptions(proxy))
+				return client.Delete(ctx, proxy.Name, o.unchanged(proxy))
 			})
 		}
 		return nil
-	})
+	}))
 	return did, err
 }
 
@@ -182,12 +183,15 @@ func (o *disconnect) leaveProxies(ctx context.Context, c epicclient.EpicV1Interf
 // created, and deletes those that no other cluster uses.
 func (o *disconnect) leaveLoadBalancers(ctx context.Context, c epicclient.EpicV1Interface, ns string) (did bool, err error) {
 	client := c.LoadBalancers(ns)
-	err = each(ctx, collection[*v1.LoadBalancer](epic.ResourceLoadBalancers, ns, client.List), func(lb *v1.LoadBalancer) error {
+	// The load balancers from which the cluster was removed.
+	without := map[string]bool{}
+	err = each(ctx, collection[*v1.LoadBalancer](epic.ResourceLoadBalancers, ns, client.List), currently(ctx, client.Get, func(lb *v1.LoadBalancer) error {
 		listed := slices.Contains(lb.Spec.UpstreamClusters, o.cluster)
 		creator := lb.Labels[epic.OwningClusterLabel]
 		left := slices.DeleteFunc(slices.Clone(lb.Spec.UpstreamClusters), func(c string) bool { return c == o.cluster })
 		last := len(left) == 0
-		if creator == "" || !listed && (!last || creator != epic.LabelValue(o.cluster)) {
+		own := creator == epic.LabelValue(o.cluster) || without[lb.Name]
+		if creator == "" || !listed && (!last || !own) {
 			return nil
 		}
 		result := changed
@@ -205,18 +209,47 @@ func (o *disconnect) leaveLoadBalancers(ctx context.Context, c epicclient.EpicV1
 				if now, err = client.Patch(ctx, lb.Name, types.MergePatchType, patch, o.patchOptions()); err != nil {
 					return err
 				}
+				without[lb.Name] = true
 			}
 			if !last || listed && o.dryRun != dryRunNone {
 				// A dry run does not remove the cluster from the list, so the server
 				// would reject the deletion.
 				return nil
 			}
-			options := o.deleteOptions(now)
-			options.Preconditions.ResourceVersion = &now.ResourceVersion
-			return client.Delete(ctx, lb.Name, options)
+			return client.Delete(ctx, lb.Name, o.unchanged(now))
 		})
-	})
+	}))
 	return did, err
+}
+
+// currently returns a function that calls do with an object that was listed and, after a conflict
+// with another writer, with the object's current state.
+func currently[T metav1.Object](ctx context.Context, get func(context.Context, string, metav1.GetOptions) (T, error), do func(T) error) func(T) error {
+	return func(object T) error {
+		return again(func() error {
+			conflict := do(object)
+			if !apierrors.IsConflict(conflict) {
+				return conflict
+			}
+			now, err := get(ctx, object.GetName(), metav1.GetOptions{})
+			switch {
+			case apierrors.IsNotFound(err):
+				return nil
+			case err != nil:
+				return explain(err)
+			}
+			object = now
+			return conflict
+		})
+	}
+}
+
+// unchanged returns options that only delete the version that was read: another cluster may begin
+// to share the object.
+func (o *disconnect) unchanged(read metav1.Object) metav1.DeleteOptions {
+	options := o.deleteOptions(read)
+	options.Preconditions.ResourceVersion = ptr.To(read.GetResourceVersion())
+	return options
 }
 
 func (o *disconnect) patchOptions() metav1.PatchOptions {

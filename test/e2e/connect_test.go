@@ -159,7 +159,7 @@ func (s *site) testDisconnect(t *testing.T, node string, admin func(args ...stri
 	}
 	out := admin("disconnect", "--account", "tunnels", "--cluster", "e2e")
 	begin := time.Now()
-	wants(t, "epicctl disconnect", out, "rolebinding/epic-node-client.e2e deleted", "rolebinding/epic-connector.e2e deleted", "serviceaccount/connector.e2e deleted", "1 serviceaccounts of nodes deleted", "gwendpointslices deleted")
+	wants(t, "epicctl disconnect", out, "rolebinding/epic-node-client.e2e deleted", "rolebinding/epic-connector.e2e deleted", "serviceaccount/connector.e2e deleted", "serviceaccounts of nodes: 1 deleted", "gwendpointslices: ")
 	for account, kubectl := range as {
 		for _, what := range []string{"gwproxies", "loadbalancers", "gwproxies/" + proxy + "/tunnelkeys"} {
 			args := []string{"get", what, "-n", s.namespace}
