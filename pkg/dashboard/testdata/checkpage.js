@@ -29,6 +29,14 @@
   for (const e of document.querySelectorAll(".state, .mark")) if (!e.textContent.trim()) faults.push(`a state has no word: ${short(e)}`);
 
   if (document.documentElement.scrollWidth > document.documentElement.clientWidth + 1) faults.push("the page is wider than the window");
+  for (const box of document.querySelectorAll(".box, .lane")) {
+    const right = box.getBoundingClientRect().right;
+    for (const e of box.querySelectorAll("p, li, span")) {
+      const range = document.createRange();
+      range.selectNodeContents(e);
+      if (visible(e) && range.getBoundingClientRect().right > right + 1) faults.push(`a text is wider than its box: ${short(e)}`);
+    }
+  }
 
   // The contrast of each text with what is behind it.
   const canvas = document.createElement("canvas").getContext("2d", {willReadFrequently: true});
