@@ -339,7 +339,7 @@ func (o *connect) nextOfCluster(expires time.Time) {
 		"    %s\n"+
 		"    kubectl -n %s rollout status deployment/%s\n"+
 		"    kubectl -n %s rollout status daemonset/%s\n"+
-		"  Credentials renew themselves from then on. To end all of them, and the cluster's tunnels:\n"+
+		"  After that, credentials renew themselves. To revoke them and close the cluster's tunnels:\n"+
 		"    epicctl disconnect --account %s --cluster %s",
 		what, before, command, connectorName, connectorName, clientNamespace, nodeProgram, o.account, o.cluster)
 }

@@ -105,7 +105,7 @@ func (o *createGroup) run(ctx context.Context) error {
 	if o.given("account") {
 		who = "Account " + o.account
 	}
-	o.next("%s may now name it in a load balancer, as spec.service-group: %s. docs/tenant.md says\nhow a tenant publishes a service.", who, o.name)
+	o.next("%s may now use it, with spec.service-group: %s in a load balancer. docs/tenant.md\ndescribes how a tenant publishes a service.", who, o.name)
 	return nil
 }
 

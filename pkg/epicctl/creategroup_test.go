@@ -29,11 +29,11 @@ func TestCreateGroup(t *testing.T) {
 	}
 
 	i.run(t, "create", "group", "pair", "--prefix", "pool", "--account", "acme", "--replicas", "2", "--can-be-shared").
-		want(t, ExitOK, "lbservicegroups.epic.acnodal.io/pair created", "Next: Account acme may now name it", "spec.service-group: pair")
+		want(t, ExitOK, "lbservicegroups.epic.acnodal.io/pair created", "Next: Account acme may now use it", "spec.service-group: pair")
 	if got := group("acme", "pair"); got[epic.OwningServicePrefixLabel] != "pool" || got[epic.OwningAccountLabel] != "acme" {
 		t.Errorf("The labels are %v", got)
 	}
-	i.run(t, "create", "group", "web", "--prefix", "pool").want(t, ExitOK, "web created", "Every account may now name it")
+	i.run(t, "create", "group", "web", "--prefix", "pool").want(t, ExitOK, "web created", "Every account may now use it")
 	if group("", "web") == nil {
 		t.Error("The group for all accounts is not there")
 	}

@@ -67,7 +67,7 @@ func newEtcdMaintenanceCommand() *cobra.Command {
 			out := c.OutOrStdout()
 			report, err := etcdmaintenance.Run(ctx, client, etcdmaintenance.Options{MinFree: minFree}, func(m etcdmaintenance.Member) {
 				if m.Skipped {
-					_, _ = fmt.Fprintf(out, "Left %s as it is: %d bytes, of which less than %g are free\n", m.Endpoint, m.Before, minFree)
+					_, _ = fmt.Fprintf(out, "Skipped %s: less than %g %% of its %d bytes are free\n", m.Endpoint, 100*minFree, m.Before)
 					return
 				}
 				_, _ = fmt.Fprintf(out, "Defragmented %s: %d bytes before, %d after\n", m.Endpoint, m.Before, m.After)

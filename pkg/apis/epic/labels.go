@@ -61,6 +61,10 @@ const (
 	OwningClusterLabel = LabelPrefix + "owning-cluster"
 )
 
+// UnresolvedKind is the kind, in EPIC's group, of a backend reference of a GWRoute that the client
+// cluster's connector could not resolve. The name of the reference is the reason.
+const UnresolvedKind = "Unresolved"
+
 // Labels of the objects around the API's own: namespaces and pods.
 const (
 	// PartOfLabel names the product that a namespace or a pod is part of.

@@ -205,7 +205,7 @@ func protocolOf(port *corev1.ServicePort) corev1.Protocol {
 func lead(ref *gatewayv1.BackendObjectReference, to *backend, why *problem) {
 	ref.Namespace = nil
 	if why != nil {
-		ref.Group, ref.Kind = ptr.To[gatewayv1.Group](epic.GroupName), ptr.To[gatewayv1.Kind](UnresolvedKind)
+		ref.Group, ref.Kind = ptr.To[gatewayv1.Group](epic.GroupName), ptr.To[gatewayv1.Kind](epic.UnresolvedKind)
 		ref.Name, ref.Port = gatewayv1.ObjectName(strings.ToLower(why.reason)), nil
 		return
 	}

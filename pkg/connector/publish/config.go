@@ -49,9 +49,6 @@ const (
 	// UseProxy.
 	UseLabel = epic.LabelPrefix + "use"
 	UseProxy = "proxy"
-	// UnresolvedKind is the kind, in EPIC's group, of a backend reference that can't be
-	// resolved. Its name is the reason.
-	UnresolvedKind = "Unresolved"
 	// ClusterUIDKey is the annotation, and on Secrets the label, with the UID of the
 	// client cluster from which an object comes.
 	ClusterUIDKey = epic.LabelPrefix + "client-cluster-uid"

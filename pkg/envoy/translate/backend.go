@@ -17,6 +17,7 @@ import (
 	"google.golang.org/protobuf/types/known/anypb"
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
+	"github.com/acnodal/epic/pkg/apis/epic"
 	epicv1 "github.com/acnodal/epic/pkg/apis/epic/v1"
 	"github.com/acnodal/epic/pkg/envoy/resource"
 )
@@ -113,6 +114,17 @@ func (g *gateway) clusterOf(r *route, field string, ref *gatewayv1.BackendObject
 	return name
 }
 
+// unresolvedReason returns the reason that a client cluster's connector found, which it publishes in
+// lower case, as the name of the backend.
+func unresolvedReason(name gatewayv1.ObjectName) string {
+	for _, reason := range []gatewayv1.RouteConditionReason{gatewayv1.RouteReasonInvalidKind, gatewayv1.RouteReasonRefNotPermitted, gatewayv1.RouteReasonUnsupportedProtocol} {
+		if strings.EqualFold(string(reason), string(name)) {
+			return string(reason)
+		}
+	}
+	return string(gatewayv1.RouteReasonBackendNotFound)
+}
+
 // memberOf returns the port of a Service that a reference names, if it exists.
 func (g *gateway) memberOf(r *route, field string, ref *gatewayv1.BackendObjectReference, u use) (Member, bool) {
 	m := Member{Service: string(ref.Name), Protocol: protocolTCP}
@@ -123,6 +135,9 @@ func (g *gateway) memberOf(r *route, field string, ref *gatewayv1.BackendObjectR
 		m.Port = *ref.Port
 	}
 	switch {
+	case ref.Group != nil && *ref.Group == epic.GroupName && ref.Kind != nil && *ref.Kind == epic.UnresolvedKind:
+		g.unresolved(r, field, unresolvedReason(ref.Name), "its backend can't be resolved in the client cluster: see the condition ResolvedRefs of the route there")
+		return m, false
 	case ref.Group != nil && *ref.Group != "" || ref.Kind != nil && *ref.Kind != "Service":
 		g.unresolved(r, field, string(gatewayv1.RouteReasonInvalidKind), "its backend is a %s: use a Service", kindOf(ref))
 		return m, false
