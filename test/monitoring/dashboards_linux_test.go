@@ -19,8 +19,8 @@ var chosen = map[string]string{"client-cluster.json nodes": "epic-node-client"}
 // noSeries has the queries, by dashboard and panel, that have no answer while all is well, with
 // the reason.
 var noSeries = map[string]string{
-	"platform.json: Refused objects":       refusedObjects,
-	"client-cluster.json: Refused objects": refusedObjects,
+	"platform.json: Rejected objects":       refusedObjects,
+	"client-cluster.json: Rejected objects": refusedObjects,
 }
 
 const refusedObjects = "a kind has a series once EPIC has refused an object of it; EpicObjectsRefused fires by it"
