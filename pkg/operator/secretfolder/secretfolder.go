@@ -2,11 +2,13 @@
 
 // Package secretfolder reads TLS Secrets from a directory, for a gateway without
 // Kubernetes: the file NAMESPACE/NAME/KEY corresponds to the key KEY of a Secret. It
-// follows symbolic links, which tools that renew certificates create.
+// follows symbolic links, which tools that renew certificates create. These replace a certificate
+// and its key one after the other: until both are replaced, the former pair counts.
 package secretfolder
 
 import (
 	"context"
+	"crypto/tls"
 	"os"
 	"path/filepath"
 	"strings"
@@ -16,36 +18,85 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/validation"
+	"k8s.io/utils/clock"
 )
 
 const (
 	// interval is the interval at which the directory is checked for changes.
 	interval = 2 * time.Second
+	// settle is how long the files of a certificate and its key may take to match again.
+	settle = 2 * interval
 	// maxFile limits a file: a Secret has at most 1 MiB.
 	maxFile = 1 << 20
 )
 
 // Folder is a directory of Secrets.
 type Folder struct {
-	dir string
+	dir   string
+	clock clock.PassiveClock
 
 	mu sync.Mutex
 	// stamps holds the stamps of the Secrets that were requested, by NAMESPACE/NAME.
 	stamps map[string]string
+	// pairs holds the last version of each Secret whose certificate and key matched.
+	pairs map[string]*pair
+}
+
+// pair is a Secret whose certificate and key match.
+type pair struct {
+	secret *corev1.Secret
+	// broken is when its files were first read that did not match.
+	broken time.Time
 }
 
 // New returns a Folder for a directory, which need not exist.
-func New(dir string) *Folder { return &Folder{dir: dir, stamps: map[string]string{}} }
+func New(dir string) *Folder {
+	return &Folder{dir: dir, clock: clock.RealClock{}, stamps: map[string]string{}, pairs: map[string]*pair{}}
+}
 
-// Get returns a Secret, or nil if it does not exist.
+// Get returns a Secret, or nil if it does not exist. While its certificate and its key are being
+// replaced, it returns the previous Secret.
 func (f *Folder) Get(namespace, name string) *corev1.Secret {
 	if len(validation.IsDNS1123Label(namespace)) > 0 || len(validation.IsDNS1123Subdomain(name)) > 0 {
 		return nil // reject paths outside the directory
 	}
-	dir := filepath.Join(f.dir, namespace, name)
+	key, dir := namespace+"/"+name, filepath.Join(f.dir, namespace, name)
 	f.mu.Lock()
-	f.stamps[namespace+"/"+name] = stamp(dir)
+	f.stamps[key] = stamp(dir)
 	f.mu.Unlock()
+	return f.settled(key, read(dir, namespace, name))
+}
+
+// settled returns a Secret as it was read, or its previous version while it is being replaced.
+// In the second case, look reports the Secret until its files match again or settle has passed.
+func (f *Folder) settled(key string, now *corev1.Secret) *corev1.Secret {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if now == nil {
+		delete(f.pairs, key)
+		return nil
+	}
+	if _, err := tls.X509KeyPair(now.Data[corev1.TLSCertKey], now.Data[corev1.TLSPrivateKeyKey]); err == nil {
+		f.pairs[key] = &pair{secret: now}
+		return now
+	}
+	former := f.pairs[key]
+	if former == nil {
+		return now
+	}
+	if former.broken.IsZero() {
+		former.broken = f.clock.Now()
+	}
+	if f.clock.Since(former.broken) >= settle {
+		delete(f.pairs, key)
+		return now
+	}
+	f.stamps[key] = ""
+	return former.secret
+}
+
+// read returns the Secret in a directory, or nil if there is none.
+func read(dir, namespace, name string) *corev1.Secret {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
 		return nil
