@@ -130,10 +130,10 @@ func TestAway(t *testing.T) {
 		}
 	})
 	c := &churner{client: w.tenants.admin, rng: mathrand.New(mathrand.NewPCG(1, 2)), certificates: newCertificates(t, 2), done: &atomic.Int64{}}
-	o := &oracle{w, namespace, "away"}
+	o := w.site(namespace, "away")
 	agree := func(when string) {
 		t.Helper()
-		eventually(t, settle, when, func() error { return o.compare(ctx) })
+		eventually(t, settle, when, func() error { return o.Compare(ctx) })
 	}
 	gone := func() { w.gateway.server.Kill() }
 	back := func() {

@@ -17,6 +17,7 @@ import (
 	"github.com/acnodal/epic/pkg/apis/epic"
 	epicv1 "github.com/acnodal/epic/pkg/apis/epic/v1"
 	"github.com/acnodal/epic/pkg/connector/publish"
+	"github.com/acnodal/epic/test/tools/published"
 )
 
 // shares has a shop share its proxy, and its load balancer, under a key.
@@ -63,14 +64,14 @@ func TestTwoClusters(t *testing.T) {
 
 	first := w.newReplica(t, "two", "paris", "two-paris", "--leader-elect=false")
 	w.started(t, first)
-	eventually(t, settle, "with one cluster", func() error { return (&oracle{w, namespace, "paris"}).compare(ctx) })
+	eventually(t, settle, "with one cluster", func() error { return w.site(namespace, "paris").Compare(ctx) })
 	before, err := w.joint(ctx, namespace, key)
 	must(t, err)
 
 	second := other.newReplica(t, "two", "rome", "two-rome", "--leader-elect=false")
 	other.started(t, second)
 	eventually(t, settle, "with both clusters", func() error {
-		if err := (&oracle{w, namespace, "paris"}).compare(ctx); err != nil {
+		if err := w.site(namespace, "paris").Compare(ctx); err != nil {
 			return err
 		}
 		now, err := w.joint(ctx, namespace, key)
@@ -81,7 +82,7 @@ func TestTwoClusters(t *testing.T) {
 			return fmt.Errorf("the owners are %v, and the load balancer has %v", now.proxy.Annotations, now.lb.Spec.UpstreamClusters)
 		}
 		for _, plural := range []client.ObjectList{&epicv1.GWRouteList{}, &epicv1.GWEndpointSliceList{}, &epicv1.RemoteEndpointList{}} {
-			all, err := list(ctx, w.gateway.admin, []client.ObjectList{plural}, client.InNamespace(namespace))
+			all, err := published.List(ctx, w.gateway.admin, []client.ObjectList{plural}, client.InNamespace(namespace))
 			if err != nil {
 				return err
 			}
@@ -109,10 +110,10 @@ func TestTwoClusters(t *testing.T) {
 		must(t, w.tenants.admin.Delete(ctx, o))
 	}
 	eventually(t, settle, "after the first cluster left", func() error {
-		if err := (&oracle{w, namespace, "paris"}).compare(ctx); err != nil {
+		if err := w.site(namespace, "paris").Compare(ctx); err != nil {
 			return err
 		}
-		return (&oracle{&other, namespace, "rome"}).compare(ctx)
+		return other.site(namespace, "rome").Compare(ctx)
 	})
 	now, err := w.joint(ctx, namespace, key)
 	must(t, err)
@@ -125,7 +126,7 @@ func TestTwoClusters(t *testing.T) {
 		must(t, other.tenants.admin.Delete(ctx, o))
 	}
 	eventually(t, settle, "after both left", func() error {
-		left, err := list(ctx, w.gateway.admin, []client.ObjectList{&epicv1.GWProxyList{}, &epicv1.LoadBalancerList{}, &epicv1.RemoteEndpointList{}}, client.InNamespace(namespace))
+		left, err := published.List(ctx, w.gateway.admin, []client.ObjectList{&epicv1.GWProxyList{}, &epicv1.LoadBalancerList{}, &epicv1.RemoteEndpointList{}}, client.InNamespace(namespace))
 		if err == nil && len(left) > 0 {
 			err = fmt.Errorf("%d objects are left", len(left))
 		}

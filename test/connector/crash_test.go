@@ -26,6 +26,7 @@ import (
 	epicv1 "github.com/acnodal/epic/pkg/apis/epic/v1"
 	"github.com/acnodal/epic/pkg/connector/publish"
 	"github.com/acnodal/epic/test/tools/process"
+	"github.com/acnodal/epic/test/tools/published"
 )
 
 // settle is how long the two sides may take to agree once all is well again.
@@ -70,10 +71,10 @@ func TestNothingIsLost(t *testing.T) {
 		return &churner{client: w.tenants.admin, rng: rand.New(rand.NewPCG(seed, stream)), certificates: certificates, done: done}
 	}
 	newChurner(0).fill(t.Context(), t)
-	o := &oracle{w, namespace, "paris"}
+	o := w.site(namespace, "paris")
 	eventually(t, settle, "before there was trouble", func() error {
 		revive(replicas)
-		return o.compare(t.Context())
+		return o.Compare(t.Context())
 	})
 
 	ctx, stop := context.WithCancel(context.Background())
@@ -88,7 +89,7 @@ func TestNothingIsLost(t *testing.T) {
 	t.Logf("%d changes", done.Load())
 	eventually(t, settle, "afterwards", func() error {
 		revive(replicas)
-		return o.compare(t.Context())
+		return o.Compare(t.Context())
 	})
 	(&judge{t: t, namespace: namespace, foreign: foreign, from: from}).verdict(etcd)
 
@@ -104,7 +105,7 @@ func TestNothingIsLost(t *testing.T) {
 	}
 	eventually(t, settle, "in the end", func() error {
 		revive(replicas[:1])
-		if err := o.compare(t.Context()); err != nil {
+		if err := o.Compare(t.Context()); err != nil {
 			return err
 		}
 		left, err := w.remote(t.Context(), namespace)
@@ -119,11 +120,11 @@ func TestNothingIsLost(t *testing.T) {
 // clear deletes what churners made.
 func (w *world) clear(ctx context.Context) error {
 	for _, namespace := range churned {
-		all, err := list(ctx, w.tenants.admin, localLists()[1:12], client.InNamespace(namespace))
+		all, err := published.List(ctx, w.tenants.admin, published.LocalLists()[1:12], client.InNamespace(namespace))
 		if err != nil {
 			return err
 		}
-		slices, err := list(ctx, w.tenants.admin, localLists()[15:], client.InNamespace(namespace))
+		slices, err := published.List(ctx, w.tenants.admin, published.LocalLists()[15:], client.InNamespace(namespace))
 		if err != nil {
 			return err
 		}
@@ -175,8 +176,8 @@ func (w *world) foreign(t *testing.T, namespace string) map[string]bool {
 			if err := w.gateway.admin.Create(t.Context(), o); err != nil {
 				t.Fatal(err)
 			}
-			plural := strings.ToLower(kind(o)) + "s"
-			if kind(o) == "GWProxy" {
+			plural := strings.ToLower(published.Kind(o)) + "s"
+			if published.Kind(o) == "GWProxy" {
 				plural = "gwproxies"
 			}
 			keys[epicFolder+plural+"/"+namespace+"/"+o.GetName()] = true

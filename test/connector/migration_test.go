@@ -23,6 +23,7 @@ import (
 	"github.com/acnodal/epic/pkg/apis/epic"
 	epicv1 "github.com/acnodal/epic/pkg/apis/epic/v1"
 	"github.com/acnodal/epic/pkg/connector/publish"
+	"github.com/acnodal/epic/test/tools/published"
 )
 
 // pureCluster is how PureGW and PureLB call the client cluster.
@@ -119,17 +120,17 @@ func TestMigrationFromPureGW(t *testing.T) {
 			return strings.HasPrefix(f, "puregw.")
 		}), "epic"
 	}))
-	o := &oracle{w, namespace, "paris"}
-	eventually(t, settle, "after the migration", func() error { return o.compare(ctx) })
+	o := w.site(namespace, "paris")
+	eventually(t, settle, "after the migration", func() error { return o.Compare(ctx) })
 	w.same(t, before)
 
 	// What the web-service wrote does not stay where the Gateway no longer has it.
 	must(t, update(ctx, w.tenants.admin, s.gateway, func() { s.gateway.Spec.Listeners = s.gateway.Spec.Listeners[:1] }))
-	eventually(t, settle, "after a change", func() error { return o.compare(ctx) })
+	eventually(t, settle, "after a change", func() error { return o.Compare(ctx) })
 	w.same(t, before)
 
 	must(t, w.tenants.admin.Delete(ctx, s.gateway))
-	eventually(t, settle, "after the deletion", func() error { return o.compare(ctx) })
+	eventually(t, settle, "after the deletion", func() error { return o.Compare(ctx) })
 }
 
 // same fails unless a proxy is still the same object with the same address.
@@ -176,9 +177,9 @@ func TestMigrationFromPureLB(t *testing.T) {
 	must(t, update(ctx, w.tenants.admin, s.service, func() {
 		s.service.Spec.Type, s.service.Spec.LoadBalancerClass = corev1.ServiceTypeLoadBalancer, ptr.To(publish.LoadBalancerClass)
 	}))
-	o := &oracle{w, namespace, "paris"}
+	o := w.site(namespace, "paris")
 	eventually(t, settle, "after the migration", func() error {
-		if err := o.compare(ctx); err != nil {
+		if err := o.Compare(ctx); err != nil {
 			return err
 		}
 		return w.gone(ctx, endpoint)
@@ -204,7 +205,7 @@ func TestMigrationFromPureLB(t *testing.T) {
 func (w *world) gone(ctx context.Context, o client.Object) error {
 	err := w.gateway.admin.Get(ctx, client.ObjectKeyFromObject(o), o)
 	if err == nil {
-		return fmt.Errorf("%s still exists", key(o))
+		return fmt.Errorf("%s still exists", published.Key(o))
 	}
 	return client.IgnoreNotFound(err)
 }
@@ -246,7 +247,7 @@ func TestRename(t *testing.T) {
 	}
 	old := w.newReplica(t, "rename", "old", "old-name", "--leader-elect=false")
 	w.started(t, old)
-	eventually(t, settle, "under the old name", func() error { return (&oracle{w, namespace, "old"}).compare(ctx) })
+	eventually(t, settle, "under the old name", func() error { return w.site(namespace, "old").Compare(ctx) })
 	before, err := w.remote(ctx, namespace)
 	must(t, err)
 	old.Kill()
@@ -271,9 +272,9 @@ func TestRename(t *testing.T) {
 
 	renamed := w.newReplica(t, "rename", "new", "new-name", "--former-clusters=old", "--leader-elect=false")
 	w.started(t, renamed)
-	o := &oracle{w, namespace, "new"}
+	o := w.site(namespace, "new")
 	eventually(t, settle, "under the new name", func() error {
-		if err := o.compare(ctx); err != nil {
+		if err := o.Compare(ctx); err != nil {
 			return err
 		}
 		left, err := w.remote(ctx, namespace, client.MatchingLabels{epic.OwningClusterLabel: "old"})
@@ -283,7 +284,7 @@ func TestRename(t *testing.T) {
 		return err
 	})
 	for name, o := range before {
-		if kind(o) == "RemoteEndpoint" {
+		if published.Kind(o) == "RemoteEndpoint" {
 			// These have the cluster's name in their own.
 			continue
 		}
@@ -322,12 +323,12 @@ func TestUpgrade(t *testing.T) {
 	ctx, namespace := t.Context(), w.account(t, "upgrade")
 	etcd := w.etcdClient(t)
 	s := w.shop(t, "upgrade", "epic")
-	o := &oracle{w, namespace, "paris"}
+	o := w.site(namespace, "paris")
 	running := []*replica{w.newReplica(t, "upgrade", "paris", "before-a"), w.newReplica(t, "upgrade", "paris", "before-b")}
 	for _, r := range running {
 		w.started(t, r)
 	}
-	eventually(t, settle, "before the upgrade", func() error { return o.compare(ctx) })
+	eventually(t, settle, "before the upgrade", func() error { return o.Compare(ctx) })
 	from := revision(t, etcd)
 	for i, r := range running {
 		next := w.newReplica(t, "upgrade", "paris", fmt.Sprintf("after-%d", i))
@@ -349,5 +350,5 @@ func TestUpgrade(t *testing.T) {
 		}
 	}
 	must(t, update(ctx, w.tenants.admin, s.route, func() { s.route.Spec.Hostnames = []gatewayv1.Hostname{"after.example.com"} }))
-	eventually(t, settle, "after the upgrade", func() error { return o.compare(ctx) })
+	eventually(t, settle, "after the upgrade", func() error { return o.Compare(ctx) })
 }

@@ -17,6 +17,7 @@ import (
 
 	"github.com/acnodal/epic/pkg/apis/epic"
 	epicv1 "github.com/acnodal/epic/pkg/apis/epic/v1"
+	"github.com/acnodal/epic/test/tools/published"
 )
 
 func encode(data []byte) string { return base64.StdEncoding.EncodeToString(data) }
@@ -50,6 +51,16 @@ func (w *world) account(t *testing.T, name string) string {
 		t.Fatal(err)
 	}
 	return namespace
+}
+
+// site is the client cluster and an account, under the cluster's name there.
+func (w *world) site(namespace, as string) *published.Site {
+	return &published.Site{Local: w.tenants.admin, EPIC: w.gateway.admin, Namespace: namespace, Cluster: as, Group: "web"}
+}
+
+// remote is what an account has in EPIC, by kind and name.
+func (w *world) remote(ctx context.Context, namespace string, options ...client.ListOption) (map[string]client.Object, error) {
+	return w.site(namespace, "").Remote(ctx, options...)
 }
 
 // update reads an object, changes it and writes it, until nobody comes in between.

@@ -85,8 +85,8 @@ func TestShippedRoles(t *testing.T) {
 	w.started(t, r)
 	c := &churner{client: w.tenants.admin, rng: rand.New(rand.NewPCG(1, 1)), certificates: newCertificates(t, 2), done: &atomic.Int64{}}
 	c.fill(ctx, t)
-	o := &oracle{w, namespace, "rights"}
-	eventually(t, settle, "after many changes", func() error { return o.compare(ctx) })
+	o := w.site(namespace, "rights")
+	eventually(t, settle, "after many changes", func() error { return o.Compare(ctx) })
 
 	class := &gatewayv1.GatewayClass{ObjectMeta: objectMeta("", "rare"), Spec: gatewayv1.GatewayClassSpec{ControllerName: publish.ControllerName}}
 	must(t, w.tenants.admin.Create(ctx, class))
@@ -123,18 +123,18 @@ func TestShippedRoles(t *testing.T) {
 		}
 		return err
 	})
-	eventually(t, settle, "with TLS", func() error { return o.compare(ctx) })
+	eventually(t, settle, "with TLS", func() error { return o.Compare(ctx) })
 	must(t, update(ctx, w.tenants.admin, g, func() {
 		g.Spec.Infrastructure = &gatewayv1.GatewayInfrastructure{Labels: map[gatewayv1.LabelKey]gatewayv1.LabelValue{"team": "a"}}
 		g.Spec.Listeners[0] = gatewayv1.Listener{Name: "http", Port: 80, Protocol: gatewayv1.HTTPProtocolType}
 	}))
-	eventually(t, settle, "without TLS", func() error { return o.compare(ctx) })
+	eventually(t, settle, "without TLS", func() error { return o.Compare(ctx) })
 	proxy, err := w.proxy(ctx, namespace, g)
 	must(t, err)
 	must(t, update(ctx, w.gateway.admin, proxy, func() {
 		proxy.Spec.Gateway.Listeners = append(proxy.Spec.Gateway.Listeners, gatewayv1.Listener{Name: "mine", Port: 8080, Protocol: gatewayv1.HTTPProtocolType})
 	}))
-	eventually(t, settle, "after somebody else's change", func() error { return o.compare(ctx) })
+	eventually(t, settle, "after somebody else's change", func() error { return o.Compare(ctx) })
 	refused := c.gateway("shop").(*gatewayv1.Gateway)
 	refused.Name, refused.Spec.GatewayClassName, refused.Annotations = "refused", "epic", nil
 	refused.Spec.Addresses = []gatewayv1.GatewaySpecAddress{{Type: ptr.To(gatewayv1.IPAddressType), Value: "198.51.100.1"}}
@@ -154,7 +154,7 @@ func TestShippedRoles(t *testing.T) {
 		t.Errorf("/livez answers %d, %v", code, err)
 	}
 	must(t, w.clear(ctx))
-	eventually(t, settle, "in the end", func() error { return o.compare(ctx) })
+	eventually(t, settle, "in the end", func() error { return o.Compare(ctx) })
 	r.Kill()
 
 	w.checkRights(t, from, w.tenants, "system:serviceaccount:"+system+":epic-connector", "install/connector/rbac.yaml")

@@ -12,7 +12,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -26,7 +25,6 @@ import (
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
-	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
 	"k8s.io/klog/v2"
 	"k8s.io/utils/ptr"
 	ctrl "sigs.k8s.io/controller-runtime"
@@ -198,9 +196,7 @@ func (w *world) startEtcd(path string) error {
 	}
 	w.etcdURL = fmt.Sprintf("http://127.0.0.1:%d", port)
 	peerURL := fmt.Sprintf("http://127.0.0.1:%d", peer)
-	w.etcd, err = w.run("etcd", path, "--data-dir", filepath.Join(w.dir, "etcd"), "--unsafe-no-fsync", "--log-level=error",
-		"--listen-client-urls", w.etcdURL, "--advertise-client-urls", w.etcdURL,
-		"--listen-peer-urls", peerURL, "--initial-advertise-peer-urls", peerURL, "--initial-cluster", "default="+peerURL)
+	w.etcd, err = w.run("etcd", path, kubebin.EtcdArgs(filepath.Join(w.dir, "etcd"), w.etcdURL, peerURL)...)
 	return err
 }
 
@@ -371,23 +367,12 @@ func (w *world) installTenants(ctx context.Context) error {
 	if err := c.connect(); err != nil {
 		return err
 	}
-	list := exec.Command("go", "list", "-m", "-f", "{{.Dir}}", "sigs.k8s.io/gateway-api")
-	list.Dir = root
-	out, err := list.Output()
+	kinds, err := kubebin.GatewayAPI(ctx, root)
+	if err == nil {
+		err = w.apply(ctx, c, kinds...)
+	}
 	if err != nil {
 		return err
-	}
-	files, err := filepath.Glob(filepath.Join(strings.TrimSpace(string(out)), "config/crd/experimental/gateway.networking.k8s.io_*s.yaml"))
-	if err != nil {
-		return err
-	}
-	for _, file := range files {
-		if strings.Contains(file, "vap_") {
-			continue
-		}
-		if err := w.apply(ctx, c, file); err != nil {
-			return err
-		}
 	}
 	install := filepath.Join(root, "artifacts/install/connector")
 	for _, file := range []string{"namespace.yaml", "serviceaccount.yaml", "rbac.yaml"} {
@@ -414,12 +399,7 @@ func (c *cluster) kubeconfig(ctx context.Context, path, namespace, name string) 
 	if err != nil {
 		return err
 	}
-	config := clientcmdapi.NewConfig()
-	config.Clusters["c"] = &clientcmdapi.Cluster{Server: c.url, CertificateAuthorityData: c.ca}
-	config.AuthInfos["u"] = &clientcmdapi.AuthInfo{Token: token.Status.Token}
-	config.Contexts["c"] = &clientcmdapi.Context{Cluster: "c", AuthInfo: "u", Namespace: namespace}
-	config.CurrentContext = "c"
-	return clientcmd.WriteToFile(*config, path)
+	return kubebin.WriteKubeconfig(path, c.url, c.ca, namespace, token.Status.Token)
 }
 
 // bind gives a service account of an account's namespace a role, as epicctl connect does.

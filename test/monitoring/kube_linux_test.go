@@ -7,9 +7,7 @@ import (
 	"fmt"
 	"net"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"strings"
 
 	authenticationv1 "k8s.io/api/authentication/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -18,7 +16,6 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/tools/clientcmd"
-	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
 	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -37,9 +34,7 @@ const root = "../.."
 func (s *site) etcd(name string) string {
 	s.Helper()
 	url, peer := "http://"+freeport.Address(s), "http://"+freeport.Address(s)
-	s.start(name, s.kube.Etcd, nil, "--data-dir", s.in(name), "--unsafe-no-fsync", "--log-level=error",
-		"--listen-client-urls", url, "--advertise-client-urls", url,
-		"--listen-peer-urls", peer, "--initial-advertise-peer-urls", peer, "--initial-cluster", "default="+peer)
+	s.start(name, s.kube.Etcd, nil, kubebin.EtcdArgs(s.in(name), url, peer)...)
 	return url
 }
 
@@ -107,17 +102,9 @@ func (s *site) apply(files ...string) {
 // gatewayAPI installs the Gateway API.
 func (s *site) gatewayAPI() {
 	s.Helper()
-	list := exec.CommandContext(s.Context(), "go", "list", "-m", "-f", "{{.Dir}}", "sigs.k8s.io/gateway-api")
-	list.Dir = root
-	out, err := list.Output()
+	kinds, err := kubebin.GatewayAPI(s.Context(), root)
 	s.must(err)
-	files, err := filepath.Glob(filepath.Join(strings.TrimSpace(string(out)), "config/crd/experimental/gateway.networking.k8s.io_*s.yaml"))
-	s.must(err)
-	for _, file := range files {
-		if !strings.Contains(file, "vap_") {
-			s.apply(file)
-		}
-	}
+	s.apply(kinds...)
 }
 
 // namespaces makes them.
@@ -149,13 +136,8 @@ func (s *site) token(namespace, account, pod string, audiences ...string) string
 // kubeconfig writes one for a server of this machine, and returns its path.
 func (s *site) kubeconfig(file, address, namespace, token string) string {
 	s.Helper()
-	config := clientcmdapi.NewConfig()
-	config.Clusters["c"] = &clientcmdapi.Cluster{Server: "https://" + address, CertificateAuthorityData: s.ca}
-	config.AuthInfos["u"] = &clientcmdapi.AuthInfo{Token: token}
-	config.Contexts["c"] = &clientcmdapi.Context{Cluster: "c", AuthInfo: "u", Namespace: namespace}
-	config.CurrentContext = "c"
 	path := s.in(file + ".kubeconfig")
-	s.must(clientcmd.WriteToFile(*config, path))
+	s.must(kubebin.WriteKubeconfig(path, "https://"+address, s.ca, namespace, token))
 	return path
 }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package connector
+// Package published compares a client cluster with what a connector published of it.
+package published
 
 import (
 	"bytes"
@@ -27,17 +28,20 @@ import (
 	"github.com/acnodal/epic/pkg/connector/publish/publishtest"
 )
 
-// oracle compares a client cluster with what an account has in EPIC. It reads both through
-// their APIs and takes no word from the connector but package publish's, which describes what
-// a client cluster becomes.
-type oracle struct {
-	world *world
-	// namespace is the account's, as the cluster's name there.
-	namespace, as string
+// Site is a client cluster, and the account in EPIC in which it is published. Both are read
+// through their APIs; of the connector's code only package publish is used, which describes
+// what a client cluster becomes.
+type Site struct {
+	Local, EPIC client.Reader
+	// Namespace is the account's, Cluster is the client cluster's name there, and Group is the
+	// only service group that the account may use.
+	Namespace, Cluster, Group string
+	// NoSecrets indicates that EPIC's API has no Secrets, as that of a standalone server.
+	NoSecrets bool
 }
 
-// localLists are the kinds that the connector reads in the client cluster.
-func localLists() []client.ObjectList {
+// LocalLists are the kinds that the connector reads in the client cluster.
+func LocalLists() []client.ObjectList {
 	return []client.ObjectList{
 		&gatewayv1.GatewayClassList{}, &gatewayv1.GatewayList{}, &gatewayv1.ListenerSetList{}, &gatewayv1.HTTPRouteList{},
 		&gatewayv1.GRPCRouteList{}, &gatewayv1.TLSRouteList{}, &gatewayv1.TCPRouteList{}, &gatewayv1.UDPRouteList{},
@@ -47,23 +51,27 @@ func localLists() []client.ObjectList {
 }
 
 // remoteLists are the kinds that it writes in EPIC.
-func remoteLists() []client.ObjectList {
-	return []client.ObjectList{
+func (s *Site) remoteLists() []client.ObjectList {
+	all := []client.ObjectList{
 		&epicv1.GWProxyList{}, &epicv1.GWRouteList{}, &epicv1.GWEndpointSliceList{}, &epicv1.LoadBalancerList{}, &epicv1.RemoteEndpointList{},
-		&corev1.SecretList{},
 	}
+	if !s.NoSecrets {
+		all = append(all, &corev1.SecretList{})
+	}
+	return all
 }
 
-// kind is an object's, by its type.
-func kind(o any) string {
+// Kind is an object's, by its type.
+func Kind(o any) string {
 	name := fmt.Sprintf("%T", o)
 	return name[strings.LastIndexByte(name, '.')+1:]
 }
 
-func key(o client.Object) string { return kind(o) + "/" + o.GetName() }
+// Key is an object's kind and name.
+func Key(o client.Object) string { return Kind(o) + "/" + o.GetName() }
 
-// list reads all objects of the kinds.
-func list(ctx context.Context, c client.Reader, lists []client.ObjectList, options ...client.ListOption) ([]client.Object, error) {
+// List reads all objects of the kinds.
+func List(ctx context.Context, c client.Reader, lists []client.ObjectList, options ...client.ListOption) ([]client.Object, error) {
 	var all []client.Object
 	for _, l := range lists {
 		if err := c.List(ctx, l, options...); err != nil {
@@ -85,47 +93,66 @@ func list(ctx context.Context, c client.Reader, lists []client.ObjectList, optio
 }
 
 // snapshot is the client cluster as its API has it now.
-func (w *world) snapshot(ctx context.Context) (*publishtest.Snapshot, error) {
-	all, err := list(ctx, w.tenants.admin, localLists())
+func (s *Site) snapshot(ctx context.Context) (*publishtest.Snapshot, error) {
+	all, err := List(ctx, s.Local, LocalLists())
 	if err != nil {
 		return nil, err
 	}
-	s := &publishtest.Snapshot{}
+	out := &publishtest.Snapshot{}
 	for _, o := range all {
-		s.Objects = append(s.Objects, o)
+		out.Objects = append(out.Objects, o)
 	}
-	return s, nil
+	return out, nil
 }
 
-// remote is what an account has in EPIC, by kind and name.
-func (w *world) remote(ctx context.Context, namespace string, options ...client.ListOption) (map[string]client.Object, error) {
-	all, err := list(ctx, w.gateway.admin, remoteLists(), append(options, client.InNamespace(namespace))...)
+// Remote is what the account has in EPIC, by kind and name.
+func (s *Site) Remote(ctx context.Context, options ...client.ListOption) (map[string]client.Object, error) {
+	all, err := List(ctx, s.EPIC, s.remoteLists(), append(options, client.InNamespace(s.Namespace))...)
 	if err != nil {
 		return nil, err
 	}
 	out := map[string]client.Object{}
 	for _, o := range all {
-		out[key(o)] = o
+		out[Key(o)] = o
 	}
 	return out, nil
 }
 
-// compare returns every difference between the two sides.
-func (o *oracle) compare(ctx context.Context) error {
-	local, err := o.world.snapshot(ctx)
+// Compare returns every difference between the two sides.
+func (s *Site) Compare(ctx context.Context) error {
+	j, err := s.compare(ctx)
 	if err != nil {
 		return err
 	}
-	has, err := o.world.remote(ctx, o.namespace)
+	return errors.Join(append(j.missing, j.differences...)...)
+}
+
+// Objects returns which objects are missing in EPIC, and which nothing in the client cluster
+// stands for. Unlike Compare it also judges a connector of another version, which may write
+// other contents, and statuses with other messages.
+func (s *Site) Objects(ctx context.Context) error {
+	j, err := s.compare(ctx)
 	if err != nil {
 		return err
+	}
+	return errors.Join(j.missing...)
+}
+
+func (s *Site) compare(ctx context.Context) (*comparison, error) {
+	local, err := s.snapshot(ctx)
+	if err != nil {
+		return nil, err
+	}
+	has, err := s.Remote(ctx)
+	if err != nil {
+		return nil, err
 	}
 	var uid string
 	if system := local.Namespace(metav1.NamespaceSystem); system != nil {
 		uid = string(system.UID)
 	}
-	config := &publish.Config{Cluster: o.as, ClusterUID: uid, Namespace: o.namespace, Group: "web", Groups: sets.New("web")}
-	j := &comparison{has: has, want: map[string]client.Object{}}
+	config := &publish.Config{Cluster: s.Cluster, ClusterUID: uid, Namespace: s.Namespace, Group: s.Group, Groups: sets.New(s.Group)}
+	j := &comparison{has: has, want: map[string]client.Object{}, noSecrets: s.NoSecrets}
 	for _, gateway := range publishtest.All[*gatewayv1.Gateway](local) {
 		j.gateway(config, local, gateway)
 	}
@@ -145,17 +172,19 @@ func (o *oracle) compare(ctx context.Context) error {
 			// That of a namesake.
 			continue
 		}
-		if has.GetLabels()[epic.OwningClusterLabel] == epic.LabelValue(o.as) && j.want[name] == nil {
-			j.errorf("%s is in EPIC, and nothing in the client cluster stands for it", name)
+		if has.GetLabels()[epic.OwningClusterLabel] == epic.LabelValue(s.Cluster) && j.want[name] == nil {
+			j.missing = append(j.missing, fmt.Errorf("%s is in EPIC, and nothing in the client cluster stands for it", name))
 		}
 	}
-	return errors.Join(j.differences...)
+	return j, nil
 }
 
 // comparison collects differences.
 type comparison struct {
-	has, want   map[string]client.Object
-	differences []error
+	has, want map[string]client.Object
+	noSecrets bool
+	// missing are objects that only one side has, differences all else.
+	missing, differences []error
 }
 
 func (j *comparison) errorf(format string, args ...any) {
@@ -164,17 +193,25 @@ func (j *comparison) errorf(format string, args ...any) {
 
 // expect indicates that EPIC has an object with at least this content.
 func (j *comparison) expect(want client.Object) {
-	name := key(want)
+	name := Key(want)
 	j.want[name] = want
 	has := j.has[name]
 	switch {
 	case has == nil:
-		j.errorf("%s is missing in EPIC", name)
+		j.missing = append(j.missing, fmt.Errorf("%s is missing in EPIC", name))
 	case has.GetDeletionTimestamp() != nil:
-		j.errorf("%s is being deleted in EPIC", name)
+		j.missing = append(j.missing, fmt.Errorf("%s is being deleted in EPIC", name))
 	default:
 		for _, d := range differences("", plain(want), plain(has)) {
 			j.errorf("%s: %s", name, d)
+		}
+	}
+}
+
+func (j *comparison) secrets(want []*corev1.Secret) {
+	for _, s := range want {
+		if !j.noSecrets {
+			j.expect(s)
 		}
 	}
 }
@@ -196,14 +233,12 @@ func (j *comparison) gateway(config *publish.Config, local *publishtest.Snapshot
 	if r.Proxy != nil {
 		j.expect(r.Proxy)
 	}
-	for _, s := range r.Secrets {
-		j.expect(s)
-	}
+	j.secrets(r.Secrets)
 	if proxy == nil {
 		return
 	}
 	if len(gateway.Status.Addresses) != 1 || gateway.Status.Addresses[0].Value != proxy.Spec.PublicAddress {
-		j.errorf("%s says that its addresses are %v, and its proxy has %s", name, gateway.Status.Addresses, proxy.Spec.PublicAddress)
+		j.errorf("%s reports the addresses %v, and its proxy has %s", name, gateway.Status.Addresses, proxy.Spec.PublicAddress)
 	}
 	j.conditions(name, r.Status.Conditions, gateway.Status.Conditions)
 }
@@ -213,9 +248,7 @@ func (j *comparison) route(config *publish.Config, local *publishtest.Snapshot, 
 	for _, o := range r.Routes {
 		j.expect(o)
 	}
-	for _, s := range r.Secrets {
-		j.expect(s)
-	}
+	j.secrets(r.Secrets)
 	for _, want := range r.Parents {
 		name := fmt.Sprintf("%s %s/%s at %s", route.Kind, route.GetNamespace(), route.GetName(), want.ParentRef.Name)
 		i := slices.IndexFunc(route.Status.Parents, func(have gatewayv1.RouteParentStatus) bool {
