@@ -19,6 +19,6 @@ sources=$(mktemp -d)
 trap 'git worktree remove --force "$sources/tree" 2>/dev/null || true; rm -rf "$sources"' EXIT
 
 git worktree add --quiet --detach "$sources/tree" "$commit"
-for program in apiserver controller operator proxy node; do
+for program in apiserver controller operator proxy node connector; do
 	CGO_ENABLED=0 go build -C "$sources/tree" -trimpath -o "$directory/epic-$program" "./cmd/$program"
 done

@@ -18,7 +18,7 @@ dir=$(mktemp -d)
 trap 'rm -rf "$dir"' EXIT
 
 hack/old-programs.sh "$ref" "$dir/old"
-for program in apiserver controller operator proxy node; do
+for program in apiserver controller operator proxy node connector; do
 	CGO_ENABLED=0 go build -trimpath -o "$dir/new/epic-$program" "./cmd/$program"
 done
 echo "Old: $(git describe --tags --always "$ref"). New: $(git describe --tags --always --dirty)."

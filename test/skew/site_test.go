@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -61,6 +62,8 @@ type part struct {
 	version       version
 	// ready reports what is missing until it works.
 	ready func() error
+	// roll puts a program with several replicas in a version, as a Deployment does.
+	roll func(v version)
 }
 
 // site is the small Internet with all programs.
@@ -72,7 +75,8 @@ type site struct {
 	client versioned.Interface
 	url    string
 	// parts are in the order of an upgrade.
-	parts []*part
+	parts  []*part
+	tenant *tenant
 }
 
 // newSite starts everything in the old version.
@@ -99,7 +103,7 @@ func newSite(t *testing.T, bin map[version]string) *site {
 		{name: "controller", program: "epic-controller", args: func(version) []string {
 			return []string{"--kubeconfig=" + s.in("kubeconfig"), "--leader-elect=false", "--bind-address="}
 		}},
-		s.operator(),
+		s.newOperator(),
 		s.node("gateway", s.world.Gateway, world.GatewayAddress, "", "--proxies-file="+filepath.Join(s.in("op"), processes.DescriptionFile)),
 		s.node("client", s.world.Tenants[0].Node, world.NodeAddress, account, "--namespace="+namespace, "--ping-interval=2s"),
 	}
@@ -117,6 +121,8 @@ func newSite(t *testing.T, bin map[version]string) *site {
 		s.kubeconfig("gateway", world.GatewayAddress, "")
 		s.kubeconfig("client", world.NodeAddress, account)
 	}
+	s.tenant = s.newTenant()
+	s.parts = append(s.parts, s.tenant.part())
 	for _, port := range ports {
 		s.must(world.ServeHTTP(t.Context(), s.world.Tenants[0].Pod, fmt.Sprintf(":%d", port), http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 			_, _ = fmt.Fprintf(w, "%d", port)
@@ -172,8 +178,13 @@ func (s *site) apiServer(port string) *part {
 	}
 }
 
-// operator is the one that gives new proxies an epic-proxy of its own version.
+// operator returns that part.
 func (s *site) operator() *part {
+	return s.parts[slices.IndexFunc(s.parts, func(p *part) bool { return p.name == "operator" })]
+}
+
+// newOperator is the one that gives new proxies an epic-proxy of its own version.
+func (s *site) newOperator() *part {
 	envoy := envoytest.Path(s)
 	return &part{name: "operator", program: "epic-operator", host: s.world.Gateway, args: func(v version) []string {
 		return []string{
@@ -263,6 +274,10 @@ func (s *site) start(p *part, v version) {
 // replace runs a part in a version.
 func (s *site) replace(p *part, v version) {
 	s.Helper()
+	if p.roll != nil {
+		p.roll(v)
+		return
+	}
 	s.must(p.process.Stop())
 	s.start(p, v)
 }

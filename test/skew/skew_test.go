@@ -21,6 +21,8 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/klog/v2"
+	ctrl "sigs.k8s.io/controller-runtime"
 
 	"github.com/acnodal/epic/pkg/apis/epic"
 	epicv1 "github.com/acnodal/epic/pkg/apis/epic/v1"
@@ -37,16 +39,19 @@ func TestSkew(t *testing.T) {
 	if bin[older] == "" || bin[newer] == "" {
 		t.Fatal("hack/skew.sh sets " + oldEnv + " and " + newEnv)
 	}
+	ctrl.SetLogger(klog.Background())
 	s := newSite(t, bin)
+	shop := s.tenant.publish()
 	asked := []*service{s.service("old-proxy")}
-	asked[0].answers(ports[0])
-	operator := s.parts[slices.IndexFunc(s.parts, func(p *part) bool { return p.name == "operator" })]
+	asked[0].answers()
+	operator := s.operator()
 
 	// Its Envoy has an epic-proxy of the new version.
 	s.replace(operator, newer)
 	asked = append(asked, s.service("new-proxy"))
-	asked[1].answers(ports[0])
+	asked[1].answers()
 	s.replace(operator, older)
+	asked = append(asked, shop...)
 	for _, v := range asked {
 		v.ask()
 	}
@@ -56,21 +61,20 @@ func TestSkew(t *testing.T) {
 		t.Helper()
 		begun := time.Now()
 		steps++
-		port := ports[steps%2]
 		// As in a rolling update, the former endpoint goes when the new one serves.
 		for _, v := range asked {
-			v.add(port)
+			v.add(v.next())
 		}
 		for _, v := range asked {
-			v.answered(port)
-			v.drop(ports[(steps+1)%2])
+			v.turn()
 		}
 		for _, v := range asked {
-			v.answers(port)
+			v.answers()
 		}
 		fresh := s.service(fmt.Sprintf("step-%d", steps))
-		fresh.answers(ports[0])
+		fresh.answers()
 		fresh.remove()
+		s.tenant.agrees()
 		for _, v := range asked {
 			if failed := v.failure.Load(); failed != nil {
 				t.Fatalf("%s: a request to %s failed: %s", what, v.name, *failed)
@@ -103,12 +107,16 @@ func TestSkew(t *testing.T) {
 	}
 }
 
-// service is a load balancer with an Envoy, a tunnel and an endpoint.
+// service is something that visitors ask: a proxy with an Envoy, a tunnel and an endpoint.
 type service struct {
 	s      *site
 	name   string
-	url    string
+	urls   []string
 	client *http.Client
+	// port is the pod's that answers.
+	port int32
+	// add makes a port of the pod an endpoint, drop removes it.
+	add, drop func(port int32)
 
 	// end stops visitors, which are those that ask.
 	end      chan struct{}
@@ -127,13 +135,30 @@ func (s *site) service(name string) *service {
 		},
 	}, metav1.CreateOptions{})
 	s.must(err)
-	v := &service{s: s, name: name, url: "http://" + net.JoinHostPort(lb.Spec.PublicAddress, "80"), client: world.Client(s.world.Visitor), end: make(chan struct{})}
-	v.add(ports[0])
+	v := s.visited(name, "http://"+net.JoinHostPort(lb.Spec.PublicAddress, "80"))
+	v.add, v.drop = v.addEndpoint, v.dropEndpoint
+	v.add(v.port)
 	return v
 }
 
-// add makes the pod's port an endpoint.
-func (v *service) add(port int32) {
+// visited is a service with some addresses, whose endpoint is the pod's first port.
+func (s *site) visited(name string, urls ...string) *service {
+	return &service{s: s, name: name, urls: urls, client: world.Client(s.world.Visitor), port: ports[0], end: make(chan struct{})}
+}
+
+// next is the pod's other port.
+func (v *service) next() int32 { return ports[0] + ports[1] - v.port }
+
+// turn waits until the other port, which was added, answers, and drops the present one.
+func (v *service) turn() {
+	v.s.Helper()
+	v.answered(v.next())
+	v.drop(v.port)
+	v.port = v.next()
+}
+
+// addEndpoint makes the pod's port an endpoint of a load balancer.
+func (v *service) addEndpoint(port int32) {
 	v.s.Helper()
 	_, err := v.s.client.EpicV1().RemoteEndpoints(namespace).Create(v.s.Context(), &epicv1.RemoteEndpoint{
 		ObjectMeta: metav1.ObjectMeta{Name: v.endpoint(port), Labels: map[string]string{epic.OwningLoadBalancerLabel: v.name}},
@@ -144,8 +169,8 @@ func (v *service) add(port int32) {
 	v.s.must(err)
 }
 
-// drop removes that endpoint.
-func (v *service) drop(port int32) {
+// dropEndpoint removes that endpoint.
+func (v *service) dropEndpoint(port int32) {
 	v.s.Helper()
 	v.s.must(v.s.client.EpicV1().RemoteEndpoints(namespace).Delete(v.s.Context(), v.endpoint(port), metav1.DeleteOptions{}))
 }
@@ -155,43 +180,51 @@ func (v *service) endpoint(port int32) string { return fmt.Sprintf("%s-%d", v.na
 // answered waits until the pod's port has answered, whoever else does.
 func (v *service) answered(port int32) {
 	v.s.Helper()
-	v.s.until(fmt.Sprintf("%s answers from port %d, too", v.name, port), func() error {
-		text, err := get(v.client, v.url)
-		if err == nil && text != strconv.Itoa(int(port)) {
-			err = fmt.Errorf("port %s answers", text)
-		}
-		return err
-	})
+	v.s.until(fmt.Sprintf("%s answers from port %d, too", v.name, port), func() error { return v.once(port) })
 }
 
-// answers waits until the pod's port answers, and no other.
-func (v *service) answers(port int32) {
+// answers waits until the service's port answers, and no other.
+func (v *service) answers() {
 	v.s.Helper()
-	v.s.until(fmt.Sprintf("%s answers from port %d", v.name, port), func() error {
+	v.s.until(fmt.Sprintf("%s answers from port %d", v.name, v.port), func() error {
 		for range 10 {
-			text, err := get(v.client, v.url)
-			if err != nil {
+			if err := v.once(v.port); err != nil {
 				return err
-			}
-			if text != strconv.Itoa(int(port)) {
-				return fmt.Errorf("port %s answers", text)
 			}
 		}
 		return nil
 	})
 }
 
-// ask has two visitors ask until stop is called.
+// once asks each address, and expects that a port answers.
+func (v *service) once(port int32) error {
+	for _, url := range v.urls {
+		text, err := get(v.client, url)
+		if err != nil {
+			return err
+		}
+		if text != strconv.Itoa(int(port)) {
+			return fmt.Errorf("port %s answers %s", text, url)
+		}
+	}
+	return nil
+}
+
+// ask has two visitors ask until stop is called. One of the pod's ports has to answer.
 func (v *service) ask() {
-	for range 2 {
+	for visitor := range 2 {
 		v.visitors.Go(func() {
-			for {
+			for i := visitor; ; i++ {
 				select {
 				case <-v.end:
 					return
 				case <-time.After(20 * time.Millisecond):
 				}
-				if _, err := get(v.client, v.url); err != nil {
+				answer, err := get(v.client, v.urls[i%len(v.urls)])
+				if err == nil && !slices.ContainsFunc(ports[:], func(p int32) bool { return answer == strconv.Itoa(int(p)) }) {
+					err = fmt.Errorf("the answer is %q", answer)
+				}
+				if err != nil {
 					text := fmt.Sprintf("%s: %v", time.Now().Format(time.TimeOnly), err)
 					v.failure.CompareAndSwap(nil, &text)
 				}
