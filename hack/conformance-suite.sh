@@ -22,8 +22,8 @@ build_backends() {
 	build_program -C test/conformance -o "$1/" ./coredns sigs.k8s.io/gateway-api/conformance/echo-basic
 }
 
-# suite_images prints the names of the images that the suite's manifests have, but for those
-# of service meshes.
+# suite_images prints the names of the images in the suite's manifests, except those of
+# service meshes.
 suite_images() {
 	local folder
 	folder=$(go list -C test/conformance -m -f '{{.Dir}}' sigs.k8s.io/gateway-api/conformance)

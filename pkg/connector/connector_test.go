@@ -133,7 +133,7 @@ func TestNamesakes(t *testing.T) {
 	}
 }
 
-// A status that the object's deletion overtook is none of anybody's business.
+// A status of an object that was deleted in the meantime is not reported as an error.
 func TestStatusOfWhatIsGone(t *testing.T) {
 	b := newClientCluster(t, "paris", newFakeEPIC(t))
 	gone := shopGateway("u1", "")

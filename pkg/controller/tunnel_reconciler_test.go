@@ -257,7 +257,7 @@ func testTooMany(w *world) {
 		}
 	}
 	before := count("TooManyTunnels=False Resolved=True", 1024)
-	// What it has stays, and it is not written again and again.
+	// Its tunnels stay, and the object is not written repeatedly.
 	must(w.t)(nil, w.patchStatus(proxy, `{"proxy-if-info": {`+infos[32]+`}}`))
 	count("TooManyTunnels=False Resolved=True", 1024)
 	m, _ := w.get(proxy)

@@ -56,7 +56,8 @@ func TestParse(t *testing.T) {
 	}
 }
 
-// server says who asks, and where.
+// server returns a server that accepts only the credential *accepted, and responds with the
+// path of the request.
 func server(t *testing.T, accepted *string) *httptest.Server {
 	t.Helper()
 	s := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

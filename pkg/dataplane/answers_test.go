@@ -47,8 +47,8 @@ func once(from, to *net.UDPConn, size int) error {
 	return nil
 }
 
-// fragFails is how many packets a host could not fragment, or not send all of the
-// fragments.
+// fragFails returns the number of packets that a host could not fragment, or of which
+// it could not send all fragments.
 func fragFails(n *netlab.Namespace) (total int, err error) {
 	err = n.Do(func() error {
 		text, err := os.ReadFile("/proc/thread-self/net/snmp")

@@ -10,7 +10,7 @@ import (
 	"testing"
 )
 
-// least is how many attempts the attackers make together.
+// least is the minimum number of attempts of all attackers together.
 const least = 150
 
 // Attackers at six places try to get packets to where they do not belong, in both families

@@ -210,7 +210,7 @@ func (a *attacked) unfinished(inside int) {
 type attempt struct {
 	name string
 	// at is the node whose program drops it for a reason. If there is no reason, no program
-	// counts it, because the kernel drops it or it is nobody's business here.
+	// counts it, because the kernel drops it or no node is responsible for it.
 	at   string
 	drop DropReason
 	// frame is sent; mark is in the payload, where there is one.
@@ -307,8 +307,9 @@ func since(before, now map[string]uint64) map[string]uint64 {
 	return now
 }
 
-// seen reports where frames with a mark came to a proxy or a pod, or, if asked for, left a node,
-// but for the interface by which the attacker sends. Without a mark it forgets what there was.
+// seen returns where frames with a mark reached a proxy or a pod or, if left is set, left a node,
+// except by the interface through which the attacker sends. Without a mark, it discards the
+// frames recorded so far.
 func (a *attacked) seen(t *testing.T, mark []byte, by string, left bool) (at []string) {
 	t.Helper()
 	for name, wire := range a.wires {

@@ -45,7 +45,7 @@ const (
 // tunnel6 lead.
 const severalTunnels = 8
 
-// delivery is how many bytes XDP puts before a packet.
+// delivery is the number of bytes that XDP puts before a packet.
 const delivery = 16
 
 // publicPort is where the proxy of a bench is reached by visitors.

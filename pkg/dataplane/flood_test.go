@@ -19,7 +19,7 @@ import (
 	"github.com/acnodal/epic/test/netlab"
 )
 
-// floodRate is how many packets a second a flood has, if the machine manages that many.
+// floodRate is the rate of a flood in packets per second, if the machine manages it.
 const floodRate = 400_000
 
 // floodFor is how long each flood lasts.

@@ -84,8 +84,8 @@ func (b *bench) modelOf(role Role) *model.World {
 	return w
 }
 
-// forwards reports whether a bench's gateway forwards to an IPv6 address: to its links, but for
-// its own addresses and those of each router.
+// forwards reports whether a bench's gateway forwards to an IPv6 address: to those of its links
+// except its own and those of each router.
 func forwards(a netip.Addr) bool {
 	for _, link := range []string{"2001:db8:1::/64", "2001:db8:7::/64"} {
 		prefix := netip.MustParsePrefix(link)

@@ -27,8 +27,8 @@ func probed(options Options, interfaces ...string) (fatal, other string) {
 	return fatal, other
 }
 
-// A machine on which Open works lacks nothing; what is wrong is named, with the way
-// out.
+// Probe finds no problem on a machine on which Open works, and names each problem with
+// its fix otherwise.
 func TestProbe(t *testing.T) {
 	lab := netlab.Test(t)
 	host, err := lab.Namespace("host")

@@ -211,7 +211,7 @@ func TestCreateAccountNobodyGrantsMoreThanTheyHave(t *testing.T) {
 	i.run(t, "create", "account", "acme", "--admin-user", "jane").want(t, ExitFailure, "only grant permissions that you have yourself", "epic-platform-admin")
 }
 
-// A server that runs alone has no place for namespaces and bindings.
+// A standalone server does not store namespaces or bindings.
 func TestCreateAccountStandalone(t *testing.T) {
 	i := install(t)
 	r := i.run(t, "create", "account", "acme", "--admin-user", "jane")

@@ -33,7 +33,7 @@ func (inv *inventory) readEvents(ctx context.Context, kube kubernetes.Interface)
 		return
 	}
 	if !served {
-		inv.eventsUnknown = "this server runs alone and keeps none: epic-controller and epic-operator write them to their logs"
+		inv.eventsUnknown = "this server is standalone and keeps none: epic-controller and epic-operator write them to their logs"
 		return
 	}
 	ns := inv.account.Namespace

@@ -73,7 +73,7 @@ func TestDescribeEvents(t *testing.T) {
 	})
 	i.run(t, "describe", "account", "acme").want(t, ExitOK, "Events: unknown: you may not list events in namespace epic-acme")
 	i.kube = nil
-	i.run(t, "describe", "account", "acme").want(t, ExitOK, "Events: this server runs alone and keeps none")
+	i.run(t, "describe", "account", "acme").want(t, ExitOK, "Events: this server is standalone and keeps none")
 }
 
 // listedEvents is the field selector of the last list of events.

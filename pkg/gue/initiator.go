@@ -22,7 +22,7 @@ const (
 	// The first retry is sent after a round trip with a margin, or after firstRetry if
 	// none has been measured.
 	firstRetry, minRetry = time.Second, 200 * time.Millisecond
-	// upFor is how many consecutive PINGs may be unanswered on a tunnel that is up.
+	// upFor is the number of consecutive PINGs that may be unanswered on a tunnel that is up.
 	upFor = 3
 	// jitter is the fraction by which a pause is shortened randomly, so tunnels that were
 	// opened together do not stay synchronized.

@@ -22,7 +22,7 @@ func TestRun(t *testing.T) {
 			t.Fatalf("got %v", err)
 		}
 		if thread == os.Getpid() {
-			continue // The runtime parks a process's first thread for good.
+			continue // The runtime parks a process's first thread permanently.
 		}
 		deadline := time.Now().Add(10 * time.Second)
 		for {

@@ -57,7 +57,7 @@ func TestRotateTunnelKeys(t *testing.T) {
 	run(89*day, 2)
 	run(day, 2, 3)
 
-	// Somebody takes a step by hand: the nodes need their time after that too.
+	// An administrator takes a step manually: the nodes need their time after that too.
 	byHand, err := s.masters(t).Rotate()
 	if err != nil {
 		t.Fatal(err)

@@ -76,8 +76,8 @@ func (l *lab) forget(of netip.Addr) {
 	_ = l.visitor.NeighDel(&netlink.Neigh{LinkIndex: link.Attrs().Index, IP: of.AsSlice()})
 }
 
-// visits asks for both addresses again and again, and returns how often that failed when
-// it is told to stop.
+// visits sends requests to both addresses repeatedly until stop is called, which returns
+// the failures.
 func (l *lab) visits() (stop func() (failed []string)) {
 	done := make(chan struct{})
 	var wg sync.WaitGroup

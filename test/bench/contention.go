@@ -59,10 +59,10 @@ func put(etcd *clientv3.Client, value string) operation {
 	}
 }
 
-// contention measures writes with and without an ID, and plain puts, on a server
-// that runs alone.
+// contention measures writes with and without an ID, and plain puts, on a
+// standalone server.
 func contention(ctx context.Context, binary string, r rounds) error {
-	progress("IDs under contention, on a server that runs alone")
+	progress("IDs under contention, on a standalone server")
 	server, err := startServer(ctx, binary)
 	if err != nil {
 		return err

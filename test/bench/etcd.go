@@ -87,7 +87,7 @@ func (e *etcdServer) size(ctx context.Context) (int64, error) {
 	return status.DbSize, nil
 }
 
-// objectSize is how many bytes an average value below a prefix has.
+// objectSize returns the average size of the values below a prefix, in bytes.
 func objectSize(ctx context.Context, client *clientv3.Client, prefix string) (int, error) {
 	resp, err := client.Get(ctx, prefix, clientv3.WithPrefix(), clientv3.WithLimit(1000))
 	if err != nil {

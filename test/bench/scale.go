@@ -10,7 +10,7 @@ import (
 )
 
 const (
-	// eachNamespace is how many load balancers a namespace holds.
+	// eachNamespace is the number of load balancers in a namespace.
 	eachNamespace = 100
 	// pageSize is that of kubectl and of client-go's pager.
 	pageSize = 500
@@ -113,7 +113,7 @@ func newComparison(title string) comparison {
 }
 
 // add adds the lines of an operation; the last side is what the others are
-// compared with. n is how many things one operation is for; rates are of things.
+// compared with. n is the number of objects that one operation is for; rates count objects.
 func (c comparison) add(operation string, n int, rs ...sideResult) {
 	base := rs[len(rs)-1]
 	for _, r := range rs {

@@ -20,8 +20,8 @@ import (
 const (
 	// chunks is in how many parts the objects are made.
 	chunks = 10
-	// loaders is how many clients make them at once: as many as keep two cores
-	// busy although each write waits for a disk.
+	// loaders is the number of clients that create them concurrently: enough to keep
+	// two cores busy although each write waits for a disk.
 	loaders = 96
 )
 

@@ -17,9 +17,9 @@ import (
 )
 
 const (
-	// changers is how many clients change objects while others watch.
+	// changers is the number of clients that change objects while others watch.
 	changers = 4
-	// watchedNamespaces is how many namespaces are watched then, each alone.
+	// watchedNamespaces is the number of namespaces watched then, each by its own watch.
 	watchedNamespaces = 100
 	// wholeRounds is the most rounds of watches of all objects, which take long.
 	wholeRounds = 3

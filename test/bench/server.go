@@ -14,7 +14,7 @@ import (
 	"github.com/acnodal/epic/pkg/apiserver/embedetcd"
 )
 
-// server is an API server that runs alone, with an embedded etcd.
+// server is a standalone API server, with an embedded etcd.
 type server struct {
 	dir    string
 	proc   *process

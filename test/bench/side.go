@@ -43,7 +43,7 @@ func newSide(name, api string, config *rest.Config, servers ...*process) (*side,
 // restClient is a client of any path, which sends and takes bytes.
 func restClient(config *rest.Config) (*rest.RESTClient, error) {
 	c := rest.CopyConfig(config)
-	// Answers are taken as bytes, but for errors.
+	// Responses are not decoded, except errors.
 	c.NegotiatedSerializer = scheme.Codecs.WithoutConversion()
 	c.ContentType, c.AcceptContentTypes = runtime.ContentTypeJSON, runtime.ContentTypeJSON
 	c.QPS = -1

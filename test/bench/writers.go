@@ -13,8 +13,8 @@ const (
 	benchAccount   = "bench"
 	benchNamespace = "epic-" + benchAccount
 	mostWriters    = 32
-	// grow is how many entries an object gets before it is emptied again, which
-	// is done by the same kind of write and counts as one.
+	// grow is the number of entries added to an object before they are removed, by
+	// the same kind of write, which counts as one.
 	grow = 16
 )
 

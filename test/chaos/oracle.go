@@ -54,7 +54,8 @@ type target struct {
 	recovered map[int]time.Time
 }
 
-// steadyStreak is how many right answers in a row show that a target works again.
+// steadyStreak is the number of consecutive correct responses after which a target
+// counts as recovered.
 const steadyStreak = 3
 
 // window is the time of a fault, and what it excuses.

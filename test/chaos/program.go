@@ -113,7 +113,7 @@ func (p *program) freeze(ctx context.Context, d time.Duration) error {
 	return process.Signal(syscall.SIGCONT)
 }
 
-// stop ends the program for good, after run's context has ended.
+// stop ends the program permanently, after run's context has ended.
 func (p *program) stop() error {
 	if p.ended == nil {
 		return nil

@@ -27,7 +27,7 @@ import (
 	"github.com/acnodal/epic/test/world"
 )
 
-// servers is how many API servers run on one etcd.
+// servers is the number of API servers that share one etcd.
 const servers = 2
 
 // startPatience is how long the programs may take to start, on a machine that does much else.

@@ -238,8 +238,8 @@ func TestAway(t *testing.T) {
 	eventually(t, settle, "the token was revoked", func() error { return w.reports(ctx, metav1.ConditionFalse, access.ReasonCredentialRefused) })
 }
 
-// published are the names and versions of an account's objects in EPIC, but for their
-// statuses.
+// published returns the names and versions of an account's objects in EPIC. Changes of
+// their statuses do not change it.
 func (w *world) published(t *testing.T, namespace string) string {
 	t.Helper()
 	all, err := w.remote(t.Context(), namespace)

@@ -139,7 +139,7 @@ func (w *world) clear(ctx context.Context) error {
 
 // foreign creates objects of other owners in an account, and returns their keys in etcd:
 // those of another cluster, which has the same names in its namespaces, those of a cluster
-// that was given the same ID by mistake, and those that people made by hand.
+// that was given the same ID by mistake, and those that users created manually.
 func (w *world) foreign(t *testing.T, namespace string) map[string]bool {
 	t.Helper()
 	keys := map[string]bool{}

@@ -99,7 +99,7 @@ func TestShippedRoles(t *testing.T) {
 		return err
 	})
 
-	// What is rare: TLS, a policy, other labels, a refusal, somebody else's change.
+	// Rare cases: TLS, a policy, other labels, a rejection, another client's change.
 	g := c.gateway("shop").(*gatewayv1.Gateway)
 	g.Name, g.Annotations = "rare", nil
 	g.Spec.GatewayClassName = "epic"

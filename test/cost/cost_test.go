@@ -57,8 +57,8 @@ var subjects = []subject{
 
 var decoder = scheme.Codecs.UniversalDecoder(epic.SchemeGroupVersion)
 
-// cost is how many bytes decoding, defaulting and validation of a body, and the
-// answer to it, allocate. It also returns the bytes of the answer.
+// cost returns the number of bytes that decoding, defaulting and validating a body, and
+// the response to it, allocate. It also returns the size of the response.
 func (s subject) cost(text []byte) (allocated, answer uint64) {
 	var before, after goruntime.MemStats
 	goruntime.ReadMemStats(&before)
@@ -72,8 +72,8 @@ func (s subject) cost(text []byte) (allocated, answer uint64) {
 }
 
 const (
-	// perByte is how many bytes one byte of a body may cost. The largest part is
-	// the structs that lists of empty objects become.
+	// perByte is the maximum number of bytes allocated for one byte of a body. Most of
+	// them are the structs that lists of empty objects are decoded into.
 	perByte = 500
 	// fixed is for what any request costs.
 	fixed = 512 << 10

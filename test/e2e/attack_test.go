@@ -68,7 +68,7 @@ type attacker struct {
 	user string
 	// direct indicates that it reaches EPIC's server itself and not the kube-apiserver.
 	direct bool
-	// attempts are written by hand; those of the matrix come on top.
+	// attempts are listed explicitly; those of the matrix are added.
 	attempts []attempt
 	// matrix returns what the attacker may do by its role, or nil if the attacker
 	// takes no part in the matrix.

@@ -77,8 +77,8 @@ func (s *site) testCertificates(t *testing.T, address string) {
 	progress("a tenant's certificate was renewed %d times in %s", renewals, time.Since(started).Round(time.Second))
 }
 
-// secureVisitors ask by HTTPS, and verify certificates as browsers do. The serial number of a
-// certificate is how many there were before it.
+// secureVisitors send requests by HTTPS and verify certificates as browsers do. The serial
+// number of a certificate is the number of certificates issued before it.
 type secureVisitors struct {
 	address string
 	pool    *x509.CertPool

@@ -324,14 +324,14 @@ func (c *cluster) refused(t *testing.T, stdin string, args ...string) string {
 	return out
 }
 
-// config is for clients; change, if not nil, makes it somebody else's.
+// config returns the configuration of a client of the cluster, without a rate limit.
 func (c *cluster) config(t *testing.T) *rest.Config {
 	t.Helper()
 	config, err := clientcmd.BuildConfigFromFlags("", c.kubeconfig)
 	if err != nil {
 		t.Fatal(err)
 	}
-	// The tests want to see each answer, not to be fair.
+	// A rate limit would delay the tests.
 	config.QPS = -1
 	return config
 }

@@ -56,7 +56,7 @@ spec:
 `
 
 // testConnected is a tenant's first hour: one manifest, an ordinary Gateway, and a request
-// from outside reaches a pod through a tunnel. Nodes that had credentials made by hand get
+// from outside reaches a pod through a tunnel. Nodes with manually created credentials get
 // theirs from the connector, while requests continue. Then the platform team disconnects the
 // cluster: every credential and every tunnel ends.
 func (s *site) testConnected(t *testing.T) {
@@ -186,7 +186,7 @@ func (s *site) testDisconnect(t *testing.T, node string, admin func(args ...stri
 	}
 	purged := time.Now()
 	eventually(t, time.Minute, func() string {
-		// The tunnel that is left is that of the load balancer that was made by hand.
+		// The remaining tunnel belongs to the load balancer that was created manually.
 		if gateway := s.status(t, "epic-node", "epic-node"); len(gateway.Tunnels) != 1 {
 			return fmt.Sprintf("the gateway node has %d tunnels", len(gateway.Tunnels))
 		}
@@ -195,8 +195,8 @@ func (s *site) testDisconnect(t *testing.T, node string, admin func(args ...stri
 	t.Logf("The gateway node had removed its tunnel %s after epicctl disconnect --purge", time.Since(purged).Round(time.Millisecond))
 }
 
-// disconnected removes what the tenant applied, but for the node program, which goes as it
-// is documented.
+// disconnected removes what the tenant applied, except the node program, which is removed
+// as documented.
 func (s *site) disconnected(t *testing.T, crds string) {
 	t.Helper()
 	if t.Failed() {

@@ -108,7 +108,7 @@ func (s *site) testServed(t *testing.T) {
 	})
 }
 
-// clients is how many requests are under way at a time.
+// clients is the number of requests in progress at a time.
 const clients = 4
 
 // load asks all the time until stop is called, which returns what failed. Every other

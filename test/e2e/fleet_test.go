@@ -213,7 +213,8 @@ func (f *fleet) program(t *testing.T, node string) string {
 		"--output=jsonpath={.items[*].metadata.name}")
 }
 
-// received is how many packets have come from tenants through a gateway node's tunnels.
+// received returns the number of packets that a gateway node has received through its
+// tunnels.
 func (f *fleet) received(t *testing.T, node string) (uint64, error) {
 	t.Helper()
 	out, err := f.try("", "exec", "-n", "epic-node", f.program(t, node), "--", "/epic-node", "status", "-o", "json")

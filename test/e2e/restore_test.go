@@ -25,7 +25,7 @@ func TestBackupAndRestore(t *testing.T) {
 	ns := c.account(t, "saved")
 	c.everything(t, ns)
 	aside(t, "epic.db")
-	// What there is, but for where in etcd's history it is.
+	// state returns all objects without their resource versions.
 	state := func() string {
 		return c.run(t, "get", "-A", "-o", `jsonpath={range .items[*]}{.kind} {.metadata.namespace}/{.metadata.name} {.metadata.uid} {.spec} {.status}{"\n"}{end}`,
 			"epics,serviceprefixes,accounts,lbservicegroups,loadbalancers,remoteendpoints,gwproxies,gwroutes,gwendpointslices,gatewaynodes")

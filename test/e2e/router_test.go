@@ -176,7 +176,7 @@ func (r *router) addPeer(address string) {
 	})
 }
 
-// dropPeer ends the session with a node that is gone for good.
+// dropPeer ends the session with a node that has been removed.
 func (r *router) dropPeer(address string) {
 	r.t.Helper()
 	r.peers = slices.DeleteFunc(r.peers, func(p string) bool { return p == address })

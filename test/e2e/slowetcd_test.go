@@ -27,7 +27,7 @@ func members(t *testing.T) map[string]int {
 		if err != nil || !bytes.HasPrefix(line, []byte("/etcd\x00--name=epic-etcd-")) {
 			continue
 		}
-		// Somebody else's is not in a group of these nodes.
+		// Another owner's process is not in a cgroup of these nodes.
 		groups, err := os.ReadFile(filepath.Join(filepath.Dir(file), "cgroup"))
 		if err != nil || !strings.Contains(string(groups), "/epic-node") {
 			continue

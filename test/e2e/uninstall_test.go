@@ -11,8 +11,8 @@ import (
 
 const oneMember = "artifacts/install/overlays/one-member"
 
-// EPIC leaves a cluster as it found it, but for the tenants' namespaces, and can
-// be installed again: with one member, and then as shipped.
+// Uninstalling EPIC removes everything from a cluster except the tenants' namespaces, and
+// EPIC can be installed again: with one member, and then as shipped.
 func TestUninstall(t *testing.T) {
 	c := epic(t)
 	if err := c.cleared(); err != nil {

@@ -111,8 +111,8 @@ type visitors struct {
 	failed []failure
 }
 
-// visitorsOfEach is how many visitors each service has. Every other one asks for what takes a
-// while, so some requests are always under way.
+// visitorsOfEach is the number of visitors of each service. Every second one requests what
+// takes a while, so some requests are always in progress.
 const visitorsOfEach = 4
 
 func visit(services []*service) *visitors {

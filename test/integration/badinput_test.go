@@ -65,8 +65,8 @@ func prefix(name, pool string) string {
 	return object("ServicePrefix", "epic", name, "spec: {public-pool: {"+pool+", aggregation: default}}")
 }
 
-// TestBadInput creates what must not be, and checks that the answer names the
-// field and the way out, and that nothing stays behind.
+// TestBadInput creates invalid objects, and checks that the error names the field and
+// the fix, and that nothing is stored.
 func TestBadInput(t *testing.T) {
 	server := testserver.StartTestServer(t)
 	k := newKubectl(t, server.Kubeconfig)

@@ -18,7 +18,7 @@ import (
 	"github.com/acnodal/epic/pkg/generated/clientset/versioned"
 )
 
-// etcdRequests is how many requests for keys this process has sent to etcd.
+// etcdRequests returns the number of requests for keys that this process has sent to etcd.
 func etcdRequests(t *testing.T) int {
 	t.Helper()
 	families, err := legacyregistry.DefaultGatherer.Gather()

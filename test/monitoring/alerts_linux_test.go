@@ -91,7 +91,8 @@ func TestEveryAlertHasAFault(t *testing.T) {
 	}
 }
 
-// TestFasterRules finds the shipped rules in those of the test but for their times.
+// TestFasterRules checks that the test's rules differ from the shipped ones only in
+// their times.
 func TestFasterRules(t *testing.T) {
 	for _, c := range []struct{ alert, expr, want string }{
 		{"", `rate(a_total[5m]) / rate(b_total[10m] offset 15m) > 600`, `rate(a_total[5s]) / rate(b_total[10s] offset 15s) > 600`},

@@ -21,7 +21,7 @@ type Flood struct {
 	// the same, and with it the checksum.
 	Random  []int
 	Balance int
-	// Rate is how many frames are sent in a second, at most.
+	// Rate is the maximum number of frames sent per second.
 	Rate int
 }
 

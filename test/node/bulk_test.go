@@ -20,7 +20,7 @@ import (
 	"github.com/acnodal/epic/test/netlab"
 )
 
-// bulkSize is how many bytes go each way.
+// bulkSize is the number of bytes sent in each direction.
 const bulkSize = 4 << 20
 
 // podEchoes has a tenant's pod send back what it gets at a port, by TCP and by UDP.

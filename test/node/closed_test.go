@@ -180,8 +180,8 @@ func resendsSoon(conn net.Conn) error {
 	return raw.Control(func(fd uintptr) { _ = unix.SetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_RTO_MAX_MS, 1000) })
 }
 
-// A node that forwards nothing, by a setting or by another firewall, lists the problem with
-// the way out, on the gateway and on the client node, until it forwards again.
+// A node that forwards nothing, because of a setting or another firewall, lists the problem
+// with its fix, on the gateway and on the client node, until it forwards again.
 func forwardingOff(s *site, v *service) {
 	for _, e := range []*end{s.gateway, s.tenants[v.tenant]} {
 		lists := func(want string) {

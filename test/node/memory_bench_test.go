@@ -29,8 +29,8 @@ import (
 	"github.com/acnodal/epic/test/world"
 )
 
-// manyNodes is how many client nodes each proxy of the benchmark has, with a tunnel
-// and an endpoint each: as many endpoints as a slice may have.
+// manyNodes is the number of client nodes of each proxy in the benchmark, with a tunnel
+// and an endpoint each: the maximum number of endpoints of a slice.
 const manyNodes = 1000
 
 // BenchmarkMemory is what a gateway's program needs for each tunnel with an endpoint:

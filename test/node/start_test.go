@@ -67,8 +67,8 @@ func (b *bare) args(flags ...string) []string {
 	return all
 }
 
-// What keeps a node program from starting is told in one line, with the way out, and
-// nothing is left behind.
+// A node program that cannot start prints the reason and its fix in one line, and leaves
+// nothing behind.
 func TestRefusesToStart(t *testing.T) {
 	t.Parallel()
 	b := newBare(t)

@@ -126,7 +126,7 @@ func certificate(t *testing.T, dir, name string, end time.Time) (certFile, keyFi
 	return certFile, keyFile
 }
 
-// Every error at the start is one message that names the flag and the way out.
+// Every error at startup is one message that names the flag and the fix.
 func TestStartErrors(t *testing.T) {
 	dir := tempDir(t)
 	data := filepath.Join(dir, "d")

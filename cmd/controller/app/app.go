@@ -22,7 +22,7 @@ status conditions on every kind, and evicts gateway nodes that stop sending hear
 const example = `  # In a cluster; of several replicas one leads and the others stand by
   epic-controller --bind-address=:7445
 
-  # Next to an API server that runs alone, which has no leases to lead by
+  # Next to a standalone API server, which has no leases for leader election
   epic-controller --kubeconfig=.epic/kubeconfig --leader-elect=false`
 
 // Main runs the program and returns its exit code.

@@ -141,7 +141,7 @@ func start(t *testing.T, args ...string) (cmd *exec.Cmd, out *process.Output, ad
 	return cmd, out, serving.FindStringSubmatch(out.String())[1]
 }
 
-// TestAlone runs the program next to an API server that runs alone.
+// TestAlone runs the program next to a standalone API server.
 func TestAlone(t *testing.T) {
 	server := testserver.StartTestServer(t)
 	code, out := runProgram(t, "--kubeconfig="+server.Kubeconfig)

@@ -8,7 +8,8 @@ import (
 	"testing"
 )
 
-// What flags only together say. The message names the flag and the way out.
+// TestProcessNetwork checks flags that are valid or invalid only in combination. The
+// message names the flag and the fix.
 func TestProcessNetwork(t *testing.T) {
 	for name, test := range map[string]struct {
 		network, node string

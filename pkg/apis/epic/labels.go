@@ -107,11 +107,11 @@ const (
 	MinID int32 = 1
 	// MaxID is the highest tunnel ID, service ID or group ID.
 	MaxID int32 = math.MaxInt32
-	// MaxTunnelsPerObject is how many tunnels one load balancer or gateway proxy
-	// may have.
+	// MaxTunnelsPerObject is the maximum number of tunnels of a load balancer or
+	// gateway proxy.
 	MaxTunnelsPerObject = 1024
-	// DefaultProxyLimit is how many load balancers and gateway proxies an
-	// account may have unless it says otherwise.
+	// DefaultProxyLimit is the number of load balancers and gateway proxies that
+	// an account may have if its spec sets no limit.
 	DefaultProxyLimit int32 = 20
 	// DefaultTunnelPort is the UDP port on which gateway nodes take in tunnels.
 	DefaultTunnelPort int32 = 6080
@@ -123,23 +123,23 @@ const (
 	// TracePort is the port of a collector of traces, unless edge settings name another:
 	// the usual one of OTLP over gRPC.
 	TracePort = 4317
-	// MaxListenerConnections is how many connections of clients one Envoy holds.
+	// MaxListenerConnections is the maximum number of client connections of an Envoy.
 	MaxListenerConnections = 50_000
-	// MaxBackendConnections is how many connections one Envoy has to a backend. Envoy's
-	// advice is fewer, but one pod often stands for a whole service.
+	// MaxBackendConnections is the maximum number of connections of an Envoy to a
+	// backend. Envoy recommends fewer, but one pod is often a whole service.
 	MaxBackendConnections = 65_536
-	// MaxListeners is how many listeners a gateway may have.
+	// MaxListeners is the maximum number of listeners of a gateway.
 	MaxListeners = 64
-	// MaxGatewayAddresses is how many addresses a gateway may ask for.
+	// MaxGatewayAddresses is the maximum number of addresses in a gateway's spec.
 	MaxGatewayAddresses = 16
-	// MaxParentRefs is how many parents a route may have.
+	// MaxParentRefs is the maximum number of parents of a route.
 	MaxParentRefs = 32
-	// MaxHostnames is how many hostnames a route may have.
+	// MaxHostnames is the maximum number of hostnames of a route.
 	MaxHostnames = 16
-	// MaxRouteRules is how many rules a route may have.
+	// MaxRouteRules is the maximum number of rules of a route.
 	MaxRouteRules = 16
-	// MaxRuleMatches is how many matches a rule may have, MaxRouteMatches how
-	// many all rules of a route may have together; both are Gateway API's.
+	// MaxRuleMatches is the maximum number of matches of a rule, MaxRouteMatches
+	// that of all rules of a route together; both are limits of Gateway API.
 	MaxRuleMatches  = 64
 	MaxRouteMatches = 128
 	// MaxRegexpProgram is the size of the largest program that a regular
@@ -149,9 +149,9 @@ const (
 	// re2.max_program_size.error_level so that it takes what is accepted here.
 	MaxRegexpProgram  = 2000
 	MaxRegexpPrograms = 20000
-	// MaxRuleFilters is how many filters a rule, or a backend of it, may have.
+	// MaxRuleFilters is the maximum number of filters of a rule, or of one of its backends.
 	MaxRuleFilters = 16
-	// MaxRuleBackends is how many backends a rule may have.
+	// MaxRuleBackends is the maximum number of backends of a rule.
 	MaxRuleBackends = 16
 	// MaxBackendWeight is the highest weight of a backend.
 	MaxBackendWeight int32 = 1000000

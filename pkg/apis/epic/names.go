@@ -12,8 +12,8 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation"
 )
 
-// hashLength is how many hexadecimal digits of a name's hash a label has. Names
-// are distinguished in one namespace only.
+// hashLength is the number of hexadecimal digits of a name's hash in a label. The
+// hash distinguishes names within one namespace only.
 const hashLength = 10
 
 // NameLabel returns the DNS label that stands for an object's name wherever there

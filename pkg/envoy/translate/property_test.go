@@ -26,8 +26,8 @@ import (
 	"github.com/acnodal/epic/pkg/envoy/envoytest"
 )
 
-// worldsEnv is how many random worlds TestEnvoyAcceptsWhatTheAPIAccepts tries, from which
-// seed on.
+// worldsEnv names the variable with the number of random worlds that
+// TestEnvoyAcceptsWhatTheAPIAccepts tries, seedEnv that with the first seed.
 const worldsEnv, seedEnv = "EPIC_TRANSLATE_WORLDS", "EPIC_TRANSLATE_SEED"
 
 // Whatever objects the API accepts, Envoy accepts what they are translated to.

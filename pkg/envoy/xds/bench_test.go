@@ -46,7 +46,7 @@ const (
 	podsEnv  = "EPIC_XDS_BENCH_SERVER"
 	benchDir = "EPIC_XDS_BENCH_DIR"
 	countEnv = "EPIC_XDS_BENCH_PODS"
-	// perProxy is how many clusters with endpoints a proxy has.
+	// perProxy is the number of clusters with endpoints of a proxy.
 	perProxy = 10
 )
 

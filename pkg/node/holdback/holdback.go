@@ -42,7 +42,7 @@ type Need struct {
 	Ready bool
 	// Elsewhere indicates that another gateway node has a proxy of the object.
 	Elsewhere bool
-	// Carries is how many of the endpoints can be reached.
+	// Carries is None, Some or All, by the share of the endpoints that can be reached.
 	Carries Carries
 }
 

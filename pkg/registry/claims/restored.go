@@ -28,7 +28,7 @@ const (
 	// SchemaKeySuffix is the end of the schema key under every etcd prefix.
 	SchemaKeySuffix = "/.claims/schema"
 
-	// restoreAdvance is how many IDs a restore skips in each range. A hundred million IDs
+	// restoreAdvance is the number of IDs that a restore skips in each range. A hundred million IDs
 	// last for more than a day at a thousand per second, and allow for 21 restores in one
 	// turn through all IDs.
 	restoreAdvance = 100_000_000

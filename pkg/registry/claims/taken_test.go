@@ -68,7 +68,7 @@ func TestPickedAddressWasTaken(t *testing.T) {
 	if n() != 7 {
 		t.Errorf("planned %v times too often, want 7", n())
 	}
-	// All others are to be had as well, and then there is none.
+	// All others can be allocated as well; then the range is exhausted.
 	for i := range 8 {
 		mustCreate(t, sa, "pods", pod(fmt.Sprint("rest", i), addressAnnotation, "any"))
 	}

@@ -76,7 +76,7 @@ func TestUpdateStatus(t *testing.T) {
 	if err != nil || o.Generation != 1 || len(o.Status.Conditions) != 1 || o.Spec.Address != "192.0.2.40" {
 		t.Errorf("got %+v, %v", o, err)
 	}
-	// What a write leaves out is gone, but for conditions.
+	// Fields that a write omits are removed, except conditions.
 	o.Status.Conditions, o.Status.Tunnels, o.Status.DownTunnels = nil, 3, []epic.DownTunnel{{TunnelID: 7}}
 	if o, err = kindtest.UpdateStatus(s, o); err != nil || len(o.Status.Conditions) != 1 || o.Status.Tunnels != 3 {
 		t.Errorf("got %+v, %v", o, err)

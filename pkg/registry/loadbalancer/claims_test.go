@@ -20,8 +20,8 @@ func serving(name string) *epic.LoadBalancer {
 	return lb
 }
 
-// The refusal has the words that existing clients look for at its end, and names
-// the command that is the way out.
+// The error ends with the text that existing clients look for, and names the command
+// that fixes it.
 func TestDeletionWithClusters(t *testing.T) {
 	w := rt.New(t)
 	rt.Standard(w)

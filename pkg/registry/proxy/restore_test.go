@@ -67,7 +67,7 @@ func TestRestoreReplacesWhatIsTaken(t *testing.T) {
 
 	export := rt.Exported(lb)
 	_, err := rt.Create(w, export)
-	rt.Refused(t, err, "spec.public-address", "not in pool") // the way out: leave it out
+	rt.Refused(t, err, "spec.public-address", "not in pool") // the fix: omit it
 	export.Spec.PublicAddress = ""
 	export.Spec.Endpoints[0].DNSName = "shop.former.example.com"
 	dry, err := rt.Create(w, export, metav1.DryRunAll)
@@ -84,7 +84,7 @@ func TestRestoreReplacesWhatIsTaken(t *testing.T) {
 		back.Labels[epic.OwningLBServiceGroupNamespaceLabel] != "epic" || targets(back.Spec.Endpoints) != "shop.web.one.example.com=A:"+back.Spec.PublicAddress {
 		t.Errorf("restored %+v, labels %v", back.Spec, back.Labels)
 	}
-	// The repository applies the same again and again, and changes other things.
+	// The repository applies the same manifest repeatedly, and changes other fields.
 	for round := range 2 {
 		again := rt.Exported(export)
 		again.Spec.PublicPorts[0].Port = int32(8000 + round)
@@ -109,7 +109,7 @@ func TestRestoreReplacesWhatIsTaken(t *testing.T) {
 	}
 }
 
-// Somebody else's account is never kept.
+// An ID or address of another account is never kept.
 func TestRestoreInAnotherAccount(t *testing.T) {
 	w := rt.New(t)
 	rt.Standard(w)

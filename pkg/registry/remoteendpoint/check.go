@@ -17,8 +17,8 @@ var referencesPath = field.NewPath("metadata", "ownerReferences")
 
 // Check implements claims.Checker: the labels of an endpoint name the account of its
 // namespace and the load balancer that controls it. An endpoint may outlive its load
-// balancer until the garbage collector removes it, or for good if the load balancer
-// was deleted without its dependents, so the audit reports neither.
+// balancer until the garbage collector removes it, or permanently if the load
+// balancer was deleted without its dependents, so the audit reports neither.
 func (Rules) Check(obj runtime.Object, find claims.Find) field.ErrorList {
 	rep := obj.(*epic.RemoteEndpoint)
 	var errs field.ErrorList

@@ -29,7 +29,7 @@ type scale struct {
 }
 
 const (
-	// perSlice is how many endpoints a Service has, in one slice.
+	// perSlice is the number of endpoints of a Service, all in one slice.
 	perSlice = 20
 	// clockTick is the unit of the times in /proc/PID/stat.
 	clockTick = 10 * time.Millisecond

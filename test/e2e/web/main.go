@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Command web is what the tests run in pods: a tenant's server, which says who asks,
-// or with -forward a proxy, which asks another server. Each request has a connection
-// of its own, so a test sees each that fails.
+// Command web is the program that the tests run in pods: a tenant's server, which
+// responds with the client's address, or with -forward a proxy, which forwards requests
+// to another server. Each request has a separate connection, so a test sees each failure.
 package main
 
 import (

@@ -8,9 +8,9 @@ import (
 	"github.com/acnodal/epic/pkg/pki"
 )
 
-// ServerArgs are the arguments that every kube-apiserver of a test has, but for those of its etcd.
-// It listens on a loopback address, authorizes by RBAC, and passes requests on to aggregated
-// servers as the administrator of the authority front. The files that it makes are in a folder.
+// ServerArgs returns the arguments of every kube-apiserver of a test, except those of its etcd.
+// The server listens on a loopback address, authorizes by RBAC, and proxies requests to
+// aggregated servers as the administrator of the authority front. Its files are in a directory.
 func ServerArgs(own, front *pki.Store, folder, port string) []string {
 	cert, key := own.ServingFiles()
 	frontFolder := filepath.Dir(front.CAFile())

@@ -30,8 +30,8 @@ func TestSweep(t *testing.T) {
 	must(os.Mkdir(before.in("gateway"), 0o700))
 	_, err = before.mount("gateway")
 	must(err)
-	// Two programs, of which one is somebody else's that has got a number that the
-	// record has.
+	// Two programs, one of which is another owner's with a process ID that is in the
+	// record.
 	run := func(dir string) (ended chan error) {
 		cmd := exec.CommandContext(t.Context(), "sh", "-c", "read line", dir+"/x")
 		_, err := cmd.StdinPipe() // on which it waits

@@ -4,7 +4,7 @@ package validation
 
 import "runtime"
 
-// allocated is how many bytes f allocates in all. Bytes, unlike time, are the
+// allocated returns the number of bytes that f allocates. Bytes, unlike time, are the
 // same on a busy machine.
 func allocated(f func()) uint64 {
 	var before, after runtime.MemStats

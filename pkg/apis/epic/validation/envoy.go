@@ -18,7 +18,7 @@ import (
 
 const (
 	maxReplicas = 100
-	// maxResources is how many resources of one type a template may have.
+	// maxResources is the maximum number of resources of one type in a template.
 	maxResources = 64
 	// maxResourceValue and maxTemplate bound a template, so an object with
 	// one stays far from what etcd takes.

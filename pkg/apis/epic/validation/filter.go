@@ -22,7 +22,7 @@ var (
 	originForm = regexp.MustCompile(`^(\*|https?://((\*\.)?([a-zA-Z0-9-]+\.)*[a-zA-Z0-9-]+|\*)(:[0-9]{1,5})?)$`)
 )
 
-// maxCORS is how many origins, methods or headers one list of a filter may have.
+// maxCORS is the maximum number of origins, methods or headers in one list of a filter.
 const maxCORS = 64
 
 // filters checks the filters of a rule or of a backend.

@@ -12,10 +12,10 @@ import (
 )
 
 const (
-	// maxTunnelStates is how many bytes the two sets of tunnel IDs may have together.
+	// maxTunnelStates is the maximum size of the two sets of tunnel IDs together, in bytes.
 	// A hundred thousand IDs that do not follow each other take less than 420,000.
 	maxTunnelStates = 640 << 10
-	// maxDownTunnels is how many tunnels are listed for people.
+	// maxDownTunnels is the maximum number of tunnels that are listed for users.
 	maxDownTunnels = 50
 )
 

@@ -10,7 +10,7 @@ import (
 	"github.com/acnodal/epic/pkg/apis/epic"
 )
 
-// maxSnapshots is how many counters a group's status may have.
+// maxSnapshots is the maximum number of counters in a group's status.
 const maxSnapshots = 10000
 
 // ValidateLBServiceGroup checks a new object.

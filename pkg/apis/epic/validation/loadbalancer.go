@@ -11,7 +11,7 @@ import (
 	"github.com/acnodal/epic/pkg/apis/epic"
 )
 
-// maxClusters is how many of a tenant's clusters one load balancer may serve.
+// maxClusters is the maximum number of a tenant's clusters that one load balancer serves.
 const maxClusters = 256
 
 // ValidateLoadBalancer checks a new object.

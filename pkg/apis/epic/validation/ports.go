@@ -15,7 +15,7 @@ import (
 
 const (
 	maxPort = 65535
-	// maxPublicPorts is how many ports one proxy may publish.
+	// maxPublicPorts is the maximum number of ports that one proxy publishes.
 	maxPublicPorts = 128
 )
 

@@ -18,15 +18,15 @@ import (
 )
 
 const (
-	// maxName is for names that follow the rules of somebody else's system.
+	// maxName is the maximum length of names that follow another system's rules.
 	maxName = 253
 	// maxQuoted is how much of a value a message repeats.
 	maxQuoted = 128
-	// maxErrors is how many errors a list may give before the rest of it is not
-	// looked at. An error takes a hundred times the memory of the few bytes that
-	// cause it, and nobody reads more.
+	// maxErrors is the number of errors of a list after which its remaining items are
+	// not validated. An error takes a hundred times the memory of the few bytes that
+	// cause it, and more errors do not help a user.
 	maxErrors = 32
-	// maxConditions is how many conditions an object may have.
+	// maxConditions is the maximum number of conditions of an object.
 	maxConditions = 64
 )
 

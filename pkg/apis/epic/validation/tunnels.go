@@ -11,8 +11,8 @@ import (
 	"github.com/acnodal/epic/pkg/apis/epic"
 )
 
-// maxProxyPods is how many proxy pods one object may have interfaces of. It is
-// more than replicas allows, since pods come and go during a rollout.
+// maxProxyPods is the maximum number of proxy pods whose interfaces are in one object.
+// It exceeds the maximum of replicas, because a rollout replaces pods.
 const maxProxyPods = 4 * maxReplicas
 
 // proxyStatus checks the status of a load balancer or a gateway proxy, which
