@@ -10,8 +10,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// BPFFS mounts a file system for pinned programs and maps that is the test's own, and
-// returns where. It goes with the test, and with it what is pinned there.
+// BPFFS mounts a file system for pinned programs and maps for the test, and returns its
+// directory. The end of the test unmounts it, which removes what is pinned in it.
 func BPFFS(t testing.TB) string {
 	t.Helper()
 	Require(t)

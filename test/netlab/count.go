@@ -13,7 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Segments are how many TCP packets a host has sent and received.
+// Segments are the numbers of TCP packets that a host has sent and received.
 type Segments struct{ Sent, Received uint64 }
 
 // CountSegments counts TCP packets that a host sends to an address and port, and those that
@@ -26,8 +26,8 @@ func (n *Namespace) CountSegments(of netip.AddrPort, here bool) (read func() (Se
 		return nil, nil, err
 	}
 	table := conn.AddTable(&nftables.Table{Name: fmt.Sprintf("count-%d", of.Port()), Family: nftables.TableFamilyINet})
-	// Where an address and a port are in the headers: those of the source and those of the
-	// destination.
+	// place is the position of an address and a port in the headers: those of the source
+	// or those of the destination.
 	type place struct{ address, port uint32 }
 	size := uint32(of.Addr().BitLen() / 8)
 	source, family := place{12, 0}, byte(unix.NFPROTO_IPV4)

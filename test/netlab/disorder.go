@@ -17,14 +17,14 @@ import (
 const (
 	detourName  = "detour"
 	detourTable = 77
-	// One packet in so many waits until some others have overtaken it, or until it
-	// has waited for long enough; one in so many comes twice.
+	// One packet in lateEvery is held until some others have overtaken it, or until its
+	// time is up; one in twiceEvery is sent twice.
 	lateEvery, overtakers = 7, 3
 	lateFor               = 2 * time.Millisecond
 	twiceEvery            = 11
 )
 
-// Disordered is what happened to packets.
+// Disordered counts the packets that Disorder changed.
 type Disordered struct{ Overtaken, Twice int }
 
 // detour is an interface whose far end is this process, which sends packets back in
@@ -42,8 +42,8 @@ type detour struct {
 	err    error
 }
 
-// Disorder makes a router send packets that come in by some interfaces out of order,
-// and some of them twice. Restore ends that, and returns how many.
+// Disorder makes a router send packets that arrive by some interfaces out of order, and
+// some of them twice. Restore ends that, and returns the numbers of such packets.
 func (n *Namespace) Disorder(devices ...string) (restore func() (Disordered, error), err error) {
 	d := &detour{done: make(chan struct{})}
 	if err := n.Do(func() (err error) { d.file, err = openTUN(detourName); return err }); err != nil {
@@ -53,7 +53,7 @@ func (n *Namespace) Disorder(devices ...string) (restore func() (Disordered, err
 	d.timer.Stop()
 	link, err := n.LinkByName(detourName)
 	if err == nil {
-		// Packets come back by it whose sources are elsewhere.
+		// The sources of the packets that return by it are behind other interfaces.
 		err = errors.Join(n.Sysctl("ipv4.conf."+detourName+".rp_filter", "0"), n.LinkSetMTU(link, 1500), n.LinkSetUp(link), n.turn(link, devices))
 	}
 	if err != nil {
@@ -62,7 +62,7 @@ func (n *Namespace) Disorder(devices ...string) (restore func() (Disordered, err
 	go d.run()
 	return func() (Disordered, error) {
 		err := n.straight(devices)
-		// What is on the detour still gets through.
+		// Packets on the detour still pass.
 		time.Sleep(2 * lateFor)
 		err = errors.Join(err, d.file.Close())
 		<-d.done
@@ -100,7 +100,7 @@ func detourRules(devices []string) []*netlink.Rule {
 	return out
 }
 
-// turn leads packets from interfaces to the detour.
+// turn redirects packets from interfaces to the detour.
 func (n *Namespace) turn(link netlink.Link, devices []string) error {
 	var errs []error
 	for _, all := range []string{"0.0.0.0/0", "::/0"} {
@@ -158,7 +158,7 @@ func (d *detour) pass(packet []byte) {
 	}
 }
 
-// release sends what has waited for long enough.
+// release sends the packets that have been held long enough.
 func (d *detour) release() {
 	d.mu.Lock()
 	defer d.mu.Unlock()

@@ -14,7 +14,7 @@ import (
 
 // Flood is a stream of frames that differ in a few bytes.
 type Flood struct {
-	// Frame begins with the Ethernet header.
+	// Frame is the template of the frames, from the Ethernet header on.
 	Frame []byte
 	// Random are the places of two bytes each that are random in every frame. The sum of
 	// the two bytes at Balance, if it is not zero, and those of the first place stays
@@ -35,7 +35,8 @@ const (
 )
 
 // Flood sends frames by one end of a veth pair until the context ends, much faster than a
-// socket could, and returns how many were sent. The far end has to have GRO switched on.
+// socket could, and returns the number of frames sent. GRO must be enabled at the far
+// end.
 func (n *Namespace) Flood(ctx context.Context, device string, f Flood) (sent uint64, err error) {
 	index, err := n.Index(device)
 	if err != nil {
@@ -78,7 +79,7 @@ func (f Flood) program(index int32) (*ebpf.Program, error) {
 		asm.Add.Imm(asm.R4, int32(min(len(f.Frame), floodHeaders)&^7)),
 		asm.JGT.Reg(asm.R4, asm.R3, "out"),
 	}
-	// The kernel uses memory of frames again, as its receiver left it.
+	// The kernel reuses the memory of frames as their receiver left it.
 	for at := 0; at+8 <= min(len(f.Frame), floodHeaders); at += 8 {
 		code = append(code,
 			asm.LoadImm(asm.R1, int64(binary.NativeEndian.Uint64(f.Frame[at:])), asm.DWord),

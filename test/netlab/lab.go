@@ -15,7 +15,7 @@ import (
 	"github.com/acnodal/epic/test/tools/need"
 )
 
-// Lab is a set of namespaces that are made and removed together.
+// Lab is a set of namespaces that are created and removed together.
 type Lab struct {
 	prefix string
 
@@ -25,12 +25,12 @@ type Lab struct {
 
 var labs atomic.Int32
 
-// Prefix returns what the names of the lab's namespaces begin with. RemoveNamed
-// removes them by it after the process was killed.
+// Prefix returns the prefix of the names of the lab's namespaces. RemoveNamed removes
+// them by it after the process was killed.
 func (l *Lab) Prefix() string { return l.prefix }
 
-// RemoveNamed removes the names of all namespaces that begin with a lab's prefix. A
-// namespace goes when the last process in it has ended.
+// RemoveNamed removes the names of all namespaces with a lab's prefix. The kernel removes
+// a namespace when its last process has ended.
 func RemoveNamed(prefix string) error {
 	if !strings.HasPrefix(prefix, "lab") || !strings.HasSuffix(prefix, "-") {
 		return fmt.Errorf("%q is not the prefix of a lab", prefix)
@@ -46,14 +46,14 @@ func RemoveNamed(prefix string) error {
 	return errors.Join(errs...)
 }
 
-// New returns an empty lab. The names of its namespaces begin with the process
-// ID, so labs of several processes do not meet.
+// New returns an empty lab. The names of its namespaces begin with the process ID, so
+// labs of several processes do not conflict.
 func New() *Lab {
 	return &Lab{prefix: fmt.Sprintf("lab%d-%d-", os.Getpid(), labs.Add(1))}
 }
 
-// Test returns a lab that is closed when the test ends. A test that may not make
-// namespaces is skipped, or fails with EPIC_NO_SKIP=1.
+// Test returns a lab that is closed when the test ends. It skips a test that may not
+// create namespaces, or fails it with EPIC_NO_SKIP=1.
 func Test(t testing.TB) *Lab {
 	t.Helper()
 	Require(t)
@@ -66,14 +66,14 @@ func Test(t testing.TB) *Lab {
 	return lab
 }
 
-// Require skips a test that may not make namespaces and load programs, or fails
-// it with EPIC_NO_SKIP=1.
+// Require skips a test that may not create namespaces and load programs, or fails it with
+// EPIC_NO_SKIP=1.
 func Require(t testing.TB) {
 	t.Helper()
 	need.Met(t, "network namespaces", Possible())
 }
 
-// Possible returns why this process can't make namespaces; nil if it can.
+// Possible returns an error with the reason if this process cannot create namespaces.
 func Possible() error {
 	if os.Geteuid() != 0 {
 		return errors.New("this needs root; run it with sudo")
@@ -85,7 +85,7 @@ func Possible() error {
 	return probe.remove()
 }
 
-// Namespace makes a namespace whose loopback interface is up.
+// Namespace creates a namespace whose loopback interface is up.
 func (l *Lab) Namespace(name string) (*Namespace, error) {
 	if strings.Contains(name, "/") {
 		return nil, fmt.Errorf("namespace %q: a name has no slash", name)
@@ -100,8 +100,8 @@ func (l *Lab) Namespace(name string) (*Namespace, error) {
 	return n, nil
 }
 
-// Close removes all namespaces, and with them their interfaces, routes, rules and
-// programs. Processes in them have to be gone.
+// Close removes all namespaces, including their interfaces, routes, rules and programs.
+// All processes in them must have ended.
 func (l *Lab) Close() error {
 	l.mu.Lock()
 	defer l.mu.Unlock()

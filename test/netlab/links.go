@@ -12,7 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Veth makes a veth pair with one end in each namespace, both up.
+// Veth creates a veth pair with one end in each namespace, both up.
 func Veth(a *Namespace, aName string, b *Namespace, bName string, mtu int) error {
 	attrs := netlink.NewLinkAttrs()
 	attrs.Name, attrs.MTU = aName, mtu
@@ -28,7 +28,7 @@ func Veth(a *Namespace, aName string, b *Namespace, bName string, mtu int) error
 	return errors.Join(a.Up(aName), b.Up(bName))
 }
 
-// Bridge makes a bridge, up, with the given ports.
+// Bridge creates a bridge with the given ports, and sets it up.
 func (n *Namespace) Bridge(name string, mtu int, ports ...string) error {
 	attrs := netlink.NewLinkAttrs()
 	attrs.Name, attrs.MTU = name, mtu
@@ -66,8 +66,8 @@ func (n *Namespace) Index(name string) (int, error) {
 	return link.Attrs().Index, nil
 }
 
-// Addr gives an interface addresses, such as "192.0.2.1/24". IPv6 ones are usable
-// at once: nobody else is asked whether they are taken.
+// Addr adds addresses such as "192.0.2.1/24" to an interface. IPv6 addresses are usable
+// immediately, without duplicate address detection.
 func (n *Namespace) Addr(name string, addresses ...string) error {
 	link, err := n.LinkByName(name)
 	if err != nil {
@@ -88,8 +88,8 @@ func (n *Namespace) Addr(name string, addresses ...string) error {
 	return nil
 }
 
-// Route adds a route to a prefix ("0.0.0.0/0", "2001:db8::/64") by a gateway, which
-// may be of the other family, or by an interface when gateway is empty.
+// Route adds a route to a prefix ("0.0.0.0/0", "2001:db8::/64") through a gateway, which
+// may be of the other family, or through an interface if gateway is empty.
 func (n *Namespace) Route(prefix, gateway, device string) error {
 	dst, err := netip.ParsePrefix(prefix)
 	if err != nil {

@@ -13,14 +13,15 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// lossTable begins the names of tables. Each loss has its own, so several may be made at once.
+// lossTable is the prefix of the names of tables. Each loss has a separate table, so
+// several may be created concurrently.
 const lossTable = "loss"
 
 var losses atomic.Int32
 
-// Lose makes a router lose packets that it forwards: of a hundred about as many as
-// given, chosen at random. With devices, only those that come or go by one of them. Restore ends
-// that, and returns how many were lost.
+// Lose makes a router drop about the given percentage of the packets that it forwards,
+// chosen at random; with devices, only of those that arrive or leave by one of them.
+// Restore ends that, and returns the number of dropped packets.
 func (n *Namespace) Lose(percent uint32, devices ...string) (restore func() (uint64, error), err error) {
 	conn, err := nftables.New(nftables.WithNetNSFd(n.FD()))
 	if err != nil {

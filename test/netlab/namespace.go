@@ -18,9 +18,9 @@ import (
 
 // Namespace is one host of a lab.
 type Namespace struct {
-	// Name is what "ip netns" calls it.
+	// Name is the name of the namespace in "ip netns".
 	Name string
-	// Path is the file that stands for it, as in nsenter --net=PATH.
+	// Path is the file of the namespace, as in nsenter --net=PATH.
 	Path string
 
 	*netlink.Handle
@@ -43,7 +43,8 @@ func newNamespace(name string) (*Namespace, error) {
 	}
 	n.Handle, err = netlink.NewHandleAt(n.handle)
 	if err == nil {
-		// Nobody else is there: addresses are usable at once.
+		// No other host shares its addresses, so they are usable without detection of
+		// duplicates.
 		err = errors.Join(n.Up("lo"), n.Sysctl("ipv6.conf.default.accept_dad", "0"))
 	}
 	if err != nil {
@@ -59,9 +60,9 @@ func (n *Namespace) remove() error {
 	return errors.Join(n.handle.Close(), unbind(n.Path))
 }
 
-// Do runs do on a thread that is in the namespace: what it opens (sockets, files
-// below /proc/sys/net) and starts is the namespace's. Goroutines that do starts
-// are not.
+// Do calls do on a thread in the namespace: what do opens (sockets, files below
+// /proc/sys/net) and starts belongs to the namespace. Goroutines that do starts run
+// outside it.
 func (n *Namespace) Do(do func() error) error {
 	return ownthread.Run(func() error {
 		if err := netns.Set(n.handle); err != nil {
@@ -71,14 +72,14 @@ func (n *Namespace) Do(do func() error) error {
 	})
 }
 
-// FD is the namespace's file descriptor, as netlink.LinkSetNsFd wants it.
+// FD returns the namespace's file descriptor, for netlink.LinkSetNsFd.
 func (n *Namespace) FD() int { return int(n.handle) }
 
-// Start starts a command in the namespace. It sees the machine's mounts, so
-// bpffs is where it was.
+// Start starts a command in the namespace. The command sees the machine's mounts, such as
+// bpffs.
 func (n *Namespace) Start(cmd *exec.Cmd) error { return n.Do(cmd.Start) }
 
-// Run runs a command in the namespace, and returns what it printed.
+// Run runs a command in the namespace, and returns its output.
 func (n *Namespace) Run(ctx context.Context, name string, args ...string) (string, error) {
 	var out strings.Builder
 	cmd := exec.CommandContext(ctx, name, args...)

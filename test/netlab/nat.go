@@ -12,8 +12,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Masquerade hides what is forwarded to an interface behind that interface's
-// address, as nodes do it for their pods. What the host itself sends stays as it is.
+// Masquerade replaces the sources of packets forwarded to an interface by that
+// interface's address, as nodes do for their pods. Packets that the host sends itself are
+// not changed.
 func (n *Namespace) Masquerade(outside string) error {
 	return n.rules("masquerade", outside, func(conn *nftables.Conn, table *nftables.Table, name []byte) {
 		chain := conn.AddChain(&nftables.Chain{
@@ -30,8 +31,8 @@ func (n *Namespace) Masquerade(outside string) error {
 	})
 }
 
-// Guard lets in by an interface only what belongs to a connection from inside, as a
-// home router does.
+// Guard accepts from an interface only packets of connections from inside, as a home
+// router does.
 func (n *Namespace) Guard(outside string) error {
 	return n.rules("guard", outside, func(conn *nftables.Conn, table *nftables.Table, name []byte) {
 		chain := conn.AddChain(&nftables.Chain{
@@ -69,6 +70,6 @@ func (n *Namespace) rules(what, device string, add func(*nftables.Conn, *nftable
 	return nil
 }
 
-// FlushNAT makes the NAT forget its mappings. The next packet of a connection
-// leaves from another port.
+// FlushNAT removes the mappings of the NAT. The next packet of a connection leaves from
+// another port.
 func (n *Namespace) FlushNAT() error { return n.ConntrackTableFlush(netlink.ConntrackTable) }

@@ -9,7 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Offload is a feature of an interface that ethtool switches.
+// Offload is a feature of an interface that ethtool enables or disables.
 type Offload uint32
 
 // The offloads, as the commands of linux/ethtool.h that set them.
@@ -21,7 +21,7 @@ const (
 	RXChecksum Offload = unix.ETHTOOL_SRXCSUM
 )
 
-// SetOffload switches offloads of an interface on or off.
+// SetOffload enables or disables offloads of an interface.
 func (n *Namespace) SetOffload(name string, on bool, offloads ...Offload) error {
 	return n.Do(func() error {
 		fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
@@ -44,7 +44,7 @@ func setOffload(fd int, name string, offload Offload, on bool) error {
 	if on {
 		value.data = 1
 	}
-	// struct ifreq of linux/if.h, whose union holds a pointer here
+	// struct ifreq of linux/if.h, whose union is a pointer here
 	var request struct {
 		name [unix.IFNAMSIZ]byte
 		data unsafe.Pointer

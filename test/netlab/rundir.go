@@ -12,13 +12,13 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// runDir is where "ip netns" and nsenter look for namespaces by name.
+// runDir is the directory in which "ip netns" and nsenter look for namespaces by name.
 const runDir = "/run/netns"
 
 // named is the directory of names as it was when this process first used it. The
-// descriptor leads to it even if somebody mounts something over the path later.
+// descriptor refers to it even if something is mounted over the path later.
 var named = sync.OnceValues(func() (int, error) {
-	if err := os.MkdirAll(runDir, 0o755); err != nil { //nolint:gosec // as "ip netns" makes it
+	if err := os.MkdirAll(runDir, 0o755); err != nil { //nolint:gosec // like "ip netns"
 		return -1, err
 	}
 	if err := share(runDir); err != nil {
@@ -27,9 +27,9 @@ var named = sync.OnceValues(func() (int, error) {
 	return unix.Open(runDir, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 })
 
-// share makes the directory a shared mount of its own, as "ip netns" does when it
-// first runs. If that ran after a namespace got its name, its mount of the directory
-// over itself would hide the name's mount, which could no longer be unmounted.
+// share makes the directory a separate shared mount, as "ip netns" does on its first run.
+// If "ip netns" ran first after a namespace got its name, its mount of the directory over
+// itself would hide the name's mount, which could no longer be unmounted.
 func share(dir string) error {
 	err := unix.Mount("", dir, "", unix.MS_SHARED|unix.MS_REC, "")
 	if !errors.Is(err, unix.EINVAL) {
@@ -47,7 +47,7 @@ func bind(name string) (string, error) {
 		return "", err
 	}
 	path := filepath.Join(runDir, name)
-	file, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_RDONLY, 0o444) //nolint:gosec // as "ip netns" makes it
+	file, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_RDONLY, 0o444) //nolint:gosec // like "ip netns"
 	if err != nil {
 		return "", err
 	}
@@ -61,8 +61,8 @@ func bind(name string) (string, error) {
 	return path, nil
 }
 
-// unbind removes a name, however often something was mounted on it, and whatever
-// has been mounted over the directory since.
+// unbind removes a name, regardless of the number of mounts on it and of mounts over the
+// directory since then.
 func unbind(path string) error {
 	dir, err := named()
 	if err != nil {
@@ -83,7 +83,7 @@ func unmountAll(path string) error {
 	for {
 		switch err := unix.Unmount(path, unix.MNT_DETACH|unix.UMOUNT_NOFOLLOW); {
 		case errors.Is(err, unix.EINVAL), errors.Is(err, unix.ENOENT):
-			return nil // nothing is mounted there any more
+			return nil // nothing is mounted there
 		case err != nil:
 			return fmt.Errorf("unmount %s: %w", path, err)
 		}

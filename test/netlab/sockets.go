@@ -7,8 +7,8 @@ import (
 	"net"
 )
 
-// Dial connects from the namespace. The address has to be a literal one: a
-// resolver's goroutines would not be in the namespace.
+// Dial connects from the namespace. The host of the address must be an IP address: a
+// resolver's goroutines would not run in the namespace.
 func (n *Namespace) Dial(ctx context.Context, network, address string) (net.Conn, error) {
 	var conn net.Conn
 	err := n.Do(func() (err error) {

@@ -10,20 +10,20 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Wire is an interface at which frames are watched, and sent as they are, without
-// what the namespace's own stack would do to them.
+// Wire captures and sends frames at an interface, without processing by the namespace's
+// network stack.
 type Wire struct{ fd int }
 
-// Frame is one that passed.
+// Frame is a captured frame.
 type Frame struct {
-	// Bytes begin with the Ethernet header. Offloading may have left checksums to a
-	// card.
+	// Bytes begin with the Ethernet header. Checksums may be missing if they are
+	// offloaded.
 	Bytes []byte
-	// Out indicates that it left the namespace.
+	// Out indicates that the frame left the namespace.
 	Out bool
 }
 
-// Wire begins to watch an interface.
+// Wire starts to capture frames at an interface.
 func (n *Namespace) Wire(device string) (*Wire, error) {
 	index, err := n.Index(device)
 	if err != nil {
@@ -44,7 +44,7 @@ func (n *Namespace) Wire(device string) (*Wire, error) {
 	return w, nil
 }
 
-// Close ends it.
+// Close ends the capture.
 func (w *Wire) Close() error { return unix.Close(w.fd) }
 
 // Send sends a frame by the interface.
@@ -53,7 +53,7 @@ func (w *Wire) Send(frame []byte) error {
 	return err
 }
 
-// Frames returns what has passed since the last call. It does not wait.
+// Frames returns the frames captured since the last call. It does not wait.
 func (w *Wire) Frames() ([]Frame, error) {
 	var out []Frame
 	b := make([]byte, 1<<16)
