@@ -82,13 +82,13 @@ func TestExpensiveBodies(t *testing.T) {
 	for i := range 5000 {
 		labels[fmt.Sprintf("-%d", i)] = ""
 	}
-	labelled := gwRoute("labelled")
-	labelled.Labels = labels
-	for _, name := range []string{"labelled", "r"} {
-		labelled.Name = name
-		_, err := routes.Create(t.Context(), labelled, metav1.CreateOptions{})
+	labeled := gwRoute("labeled")
+	labeled.Labels = labels
+	for _, name := range []string{"labeled", "r"} {
+		labeled.Name = name
+		_, err := routes.Create(t.Context(), labeled, metav1.CreateOptions{})
 		if name == "r" {
-			_, err = routes.Update(t.Context(), labelled, metav1.UpdateOptions{})
+			_, err = routes.Update(t.Context(), labeled, metav1.UpdateOptions{})
 		}
 		if !apierrors.IsInvalid(err) || !strings.Contains(err.Error(), "has more than 128 entries") || len(err.Error()) > 1000 {
 			t.Errorf("labels: %.500v", err)

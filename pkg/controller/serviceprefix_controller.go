@@ -111,7 +111,7 @@ func rank(reason string) int {
 }
 
 func poolCondition(path, text, subnet string, used []netip.Addr, scarce bool) metav1.Condition {
-	const wayOut = "make the pool larger, or create another ServicePrefix for new groups"
+	const remedy = "make the pool larger, or create another ServicePrefix for new groups"
 	name := ConditionAddressesAvailable
 	_, pool, err := addresspool.ParseAssignable(text, subnet)
 	if err != nil {
@@ -119,9 +119,9 @@ func poolCondition(path, text, subnet string, used []netip.Addr, scarce bool) me
 	}
 	switch percent := pool.Percent(pool.InUse(used)); {
 	case percent >= 100: //nolint:mnd // percent
-		return condition(name, false, ReasonExhausted, "Every address of %s, %s, is in use: delete a load balancer or a gateway proxy, %s", path, text, wayOut)
+		return condition(name, false, ReasonExhausted, "Every address of %s, %s, is in use: delete a load balancer or a gateway proxy, %s", path, text, remedy)
 	case percent >= addresspool.NearlyFullFrom, scarce && percent >= plentyBelow:
-		return condition(name, true, ReasonNearlyExhausted, "Few addresses of %s, %s, are left: %s", path, text, wayOut)
+		return condition(name, true, ReasonNearlyExhausted, "Few addresses of %s, %s, are left: %s", path, text, remedy)
 	}
 	return condition(name, true, ReasonAvailable, "Addresses are left")
 }

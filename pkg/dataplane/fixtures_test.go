@@ -89,17 +89,17 @@ func newBenchOf(t testing.TB, cookies bool) *bench {
 	b.uplink[RoleGateway], b.uplink[RoleClient] = index(t, w.gateway, "eth0"), index(t, w.node, "eth0")
 	b.fixtureMAC["gateway"], b.fixtureMAC["node"] = mac(t, w.gateway, "eth0"), mac(t, w.node, "eth0")
 	b.fixtureMAC["net1"], b.fixtureMAC["net2"] = mac(t, w.proxy, "net1"), mac(t, w.proxy, "net2")
-	neighbour := func(n *netlab.Namespace, address, other string) {
+	neighbor := func(n *netlab.Namespace, address, other string) {
 		must(t, n.NeighSet(&netlink.Neigh{
 			LinkIndex: index(t, n, "eth0"), IP: net.ParseIP(address), HardwareAddr: b.fixtureMAC[other], State: netlink.NUD_PERMANENT,
 		}))
 	}
 	for _, v6 := range []bool{false, true} {
-		neighbour(w.gateway, nodeAddress[v6], "node")
-		neighbour(w.node, gatewayAddress[v6], "gateway")
+		neighbor(w.gateway, nodeAddress[v6], "node")
+		neighbor(w.node, gatewayAddress[v6], "gateway")
 	}
-	neighbour(w.gateway, "192.0.2.66", "node")
-	neighbour(w.node, "192.0.2.66", "gateway")
+	neighbor(w.gateway, "192.0.2.66", "node")
+	neighbor(w.node, "192.0.2.66", "gateway")
 	for _, n := range []*netlab.Namespace{w.gateway, w.node} {
 		_, narrow, err := net.ParseCIDR("192.0.2.66/32")
 		must(t, err)

@@ -58,7 +58,7 @@ func (o *audit) run(ctx context.Context) error {
 		err = printAudit(o.Out, report)
 	}
 	if err == nil && !report.Clean {
-		err = &notWellError{}
+		err = &unhealthyError{}
 	}
 	return err
 }

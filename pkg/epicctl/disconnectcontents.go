@@ -70,7 +70,7 @@ func (o *disconnect) own() string {
 }
 
 // labeled returns a list function that selects by labels.
-func labelled[L runtime.Object](selector string, list func(context.Context, metav1.ListOptions) (L, error)) func(context.Context, metav1.ListOptions) (L, error) {
+func labeled[L runtime.Object](selector string, list func(context.Context, metav1.ListOptions) (L, error)) func(context.Context, metav1.ListOptions) (L, error) {
 	return func(ctx context.Context, options metav1.ListOptions) (L, error) {
 		options.LabelSelector = selector
 		return list(ctx, options)
@@ -124,8 +124,8 @@ func (o *disconnect) removeAll(ctx context.Context, kinds ...content) (bool, err
 func (o *disconnect) endTunnels(ctx context.Context, c epicclient.EpicV1Interface) (bool, error) {
 	ns := accountNamespace(o.account)
 	return o.removeAll(ctx,
-		content{epic.ResourceGWEndpointSlices, kindOf(ns, epic.ResourceGWEndpointSlices, labelled(o.own(), c.GWEndpointSlices(ns).List)), nil, c.GWEndpointSlices(ns).Delete},
-		content{epic.ResourceRemoteEndpoints, kindOf(ns, epic.ResourceRemoteEndpoints, labelled(o.own(), c.RemoteEndpoints(ns).List)), nil, c.RemoteEndpoints(ns).Delete})
+		content{epic.ResourceGWEndpointSlices, kindOf(ns, epic.ResourceGWEndpointSlices, labeled(o.own(), c.GWEndpointSlices(ns).List)), nil, c.GWEndpointSlices(ns).Delete},
+		content{epic.ResourceRemoteEndpoints, kindOf(ns, epic.ResourceRemoteEndpoints, labeled(o.own(), c.RemoteEndpoints(ns).List)), nil, c.RemoteEndpoints(ns).Delete})
 }
 
 // purge deletes everything that the cluster published. Objects shared with other clusters
@@ -133,7 +133,7 @@ func (o *disconnect) endTunnels(ctx context.Context, c epicclient.EpicV1Interfac
 func (o *disconnect) purge(ctx context.Context, kube kubernetes.Interface, c epicclient.EpicV1Interface) (bool, error) {
 	ns := accountNamespace(o.account)
 	did, err := o.removeAll(ctx,
-		content{epic.ResourceGWRoutes, kindOf(ns, epic.ResourceGWRoutes, labelled(o.own(), c.GWRoutes(ns).List)), nil, c.GWRoutes(ns).Delete})
+		content{epic.ResourceGWRoutes, kindOf(ns, epic.ResourceGWRoutes, labeled(o.own(), c.GWRoutes(ns).List)), nil, c.GWRoutes(ns).Delete})
 	if err != nil {
 		return false, err
 	}

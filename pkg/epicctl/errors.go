@@ -37,11 +37,11 @@ func isUsage(err error) bool {
 		strings.HasPrefix(err.Error(), "if any flags in the group")
 }
 
-// notWellError is the result of a command that succeeded and found problems, which it has
+// unhealthyError is the result of a command that succeeded and found problems, which it has
 // printed.
-type notWellError struct{}
+type unhealthyError struct{}
 
-func (*notWellError) Error() string { return "problems were found" }
+func (*unhealthyError) Error() string { return "problems were found" }
 
 // right is the permission that a request requires, in the terms of a role's rule.
 type right struct {
@@ -63,13 +63,13 @@ func (r right) explain(err error) error {
 		return nil
 	}
 	if deniedByRBAC(err) {
-		return fmt.Errorf("you may not %s: %s (%w)", r, r.wayOut(), err)
+		return fmt.Errorf("you may not %s: %s (%w)", r, r.remedy(), err)
 	}
 	return explain(err)
 }
 
-// wayOut names the role that grants the permission.
-func (r right) wayOut() string {
+// remedy names the role that grants the permission.
+func (r right) remedy() string {
 	const ask = "ask a cluster administrator "
 	switch {
 	case strings.HasPrefix(r.resource, "/"):

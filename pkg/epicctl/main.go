@@ -55,7 +55,7 @@ func execute(ctx context.Context, root *cobra.Command, name string, args []strin
 	root.SetOut(streams.Out)
 	root.SetErr(streams.ErrOut)
 	err := root.ExecuteContext(ctx)
-	var found *notWellError
+	var found *unhealthyError
 	switch {
 	case err == nil:
 		return ExitOK

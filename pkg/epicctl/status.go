@@ -69,7 +69,7 @@ func (t *tool) reportStatus(checks []overview.Check) error {
 		fmt.Fprintf(t.Out, "  %s: %s\n", c.Name, strings.TrimSpace(line(c.Fix)))
 	}
 	if failed {
-		return &notWellError{}
+		return &unhealthyError{}
 	}
 	return nil
 }

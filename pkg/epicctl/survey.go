@@ -36,7 +36,7 @@ func newSurvey(t *tool) (*survey, error) {
 // unread returns why a request that requires a permission failed.
 func (r right) unread(err error) *overview.Unread {
 	if deniedByRBAC(err) {
-		return &overview.Unread{Missing: r.String(), Fix: r.wayOut()}
+		return &overview.Unread{Missing: r.String(), Fix: r.remedy()}
 	}
 	return &overview.Unread{Message: r.explain(err).Error()}
 }

@@ -57,7 +57,7 @@ func object(kind, namespace, name, rest string) string {
 	return fmt.Sprintf("{apiVersion: epic.acnodal.io/v1, kind: %s, metadata: {namespace: %s, name: %s}, %s}", kind, namespace, name, rest)
 }
 
-func labelled(kind, namespace, name, label, value, rest string) string {
+func labeled(kind, namespace, name, label, value, rest string) string {
 	return fmt.Sprintf("{apiVersion: epic.acnodal.io/v1, kind: %s, metadata: {namespace: %s, name: %s, labels: {epic.acnodal.io/%s: %s}}, %s}", kind, namespace, name, label, value, rest)
 }
 
@@ -83,11 +83,11 @@ func TestBadInput(t *testing.T) {
 		{"an account in a wrong namespace", object("Account", "epic-one", "three", "spec: {}"), []string{"metadata.name", "one"}},
 		{"an account outside the accounts' namespaces", object("Account", "default", "default", "spec: {}"), []string{"metadata.namespace", "epic-"}},
 		{"a group without a prefix", object("LBServiceGroup", "epic-one", "g", "spec: {}"), []string{"owning-serviceprefix", "error getting owning SP"}},
-		{"a group with a prefix that isn't there", labelled("LBServiceGroup", "epic-one", "g", "owning-serviceprefix", "nope", "spec: {}"), []string{"owning-serviceprefix", "error getting owning SP", "create it first"}},
-		{"a group without an account", labelled("LBServiceGroup", "epic-nobody", "g", "owning-serviceprefix", "pool", "spec: {}"), []string{"error getting owning Account", "create Account nobody"}},
-		{"a group with a template that does not parse", labelled("LBServiceGroup", "epic-one", "g", "owning-serviceprefix", "pool", `spec: {endpoint-template: {dnsName: "{{.LBName"}}`), []string{"spec.endpoint-template.dnsName"}},
-		{"a group with a template that calls functions", labelled("LBServiceGroup", "epic-one", "g", "owning-serviceprefix", "pool", `spec: {endpoint-template: {dnsName: "{{printf \"%999999999d\" 1}}"}}`), []string{"spec.endpoint-template.dnsName"}},
-		{"a group with an Envoy template that does not parse", labelled("LBServiceGroup", "epic-one", "g", "owning-serviceprefix", "pool", `spec: {envoy-template: {nodeID: x, envoyResources: {clusters: [{name: c, value: "{{if"}]}}}`), []string{"spec.envoy-template"}},
+		{"a group with a prefix that isn't there", labeled("LBServiceGroup", "epic-one", "g", "owning-serviceprefix", "nope", "spec: {}"), []string{"owning-serviceprefix", "error getting owning SP", "create it first"}},
+		{"a group without an account", labeled("LBServiceGroup", "epic-nobody", "g", "owning-serviceprefix", "pool", "spec: {}"), []string{"error getting owning Account", "create Account nobody"}},
+		{"a group with a template that does not parse", labeled("LBServiceGroup", "epic-one", "g", "owning-serviceprefix", "pool", `spec: {endpoint-template: {dnsName: "{{.LBName"}}`), []string{"spec.endpoint-template.dnsName"}},
+		{"a group with a template that calls functions", labeled("LBServiceGroup", "epic-one", "g", "owning-serviceprefix", "pool", `spec: {endpoint-template: {dnsName: "{{printf \"%999999999d\" 1}}"}}`), []string{"spec.endpoint-template.dnsName"}},
+		{"a group with an Envoy template that does not parse", labeled("LBServiceGroup", "epic-one", "g", "owning-serviceprefix", "pool", `spec: {envoy-template: {nodeID: x, envoyResources: {clusters: [{name: c, value: "{{if"}]}}}`), []string{"spec.envoy-template"}},
 		{"a load balancer without a group", lb("x", "public-ports: [{port: 80}]"), []string{"spec.service-group"}},
 		{"a load balancer whose group is nowhere", lb("x", "service-group: nope, public-ports: [{port: 80}]"), []string{"spec.service-group", "epic-one", "create the LBServiceGroup first"}},
 		{"a load balancer in another tenant's group", lb("x", "service-group: own-two, public-ports: [{port: 80}]"), []string{"spec.service-group", "create the LBServiceGroup first"}},
@@ -101,8 +101,8 @@ func TestBadInput(t *testing.T) {
 		{"an address outside the pool", lb("x", "service-group: offered, public-address: 192.0.2.77"), []string{"spec.public-address", "192.0.2.8-192.0.2.15"}},
 		{"an address in use", lb("x", "service-group: offered, public-address: 192.0.2.9"), []string{"spec.public-address", "in use"}},
 		{"another tenant's address", object("LoadBalancer", "epic-two", "x", "spec: {service-group: own-two, public-address: 192.0.2.9}"), []string{"spec.public-address", "in use"}},
-		{"an owner label of the client's choice", labelled("LoadBalancer", "epic-one", "x", "owning-account", "two", "spec: {service-group: offered}"), []string{"owning-account", "leave it out"}},
-		{"two different groups", labelled("LoadBalancer", "epic-one", "x", "owning-lbservicegroup", "own-one", "spec: {service-group: offered}"), []string{"spec.service-group"}},
+		{"an owner label of the client's choice", labeled("LoadBalancer", "epic-one", "x", "owning-account", "two", "spec: {service-group: offered}"), []string{"owning-account", "leave it out"}},
+		{"two different groups", labeled("LoadBalancer", "epic-one", "x", "owning-lbservicegroup", "own-one", "spec: {service-group: offered}"), []string{"spec.service-group"}},
 		{"a protocol with shell text in it", lb("x", `service-group: offered, public-ports: [{port: 80, protocol: "TCP; reboot"}]`), []string{"spec.public-ports[0].protocol", "TCP", "UDP"}},
 		{"5,000 replicas", lb("x", "service-group: offered, envoy-replica-count: 5000"), []string{"spec.envoy-replica-count", "100"}},
 		{"a name too long for a Service", lb(strings.Repeat("x", 64), "service-group: offered"), []string{"metadata.name", "63"}},
@@ -110,9 +110,9 @@ func TestBadInput(t *testing.T) {
 		{"a route that refers to nothing", object("GWRoute", "epic-one", "r", "spec: {}"), []string{"spec"}},
 		{"a route without parents", object("GWRoute", "epic-one", "r", "spec: {http: {rules: [{}]}}"), []string{"spec.http.parentRefs"}},
 		{"an endpoint without a load balancer", object("RemoteEndpoint", "epic-one", "e", "spec: {cluster: c1, address: 10.1.1.2, port: {port: 80}}"), []string{"owning-loadbalancer"}},
-		{"an endpoint of another tenant's load balancer", labelled("RemoteEndpoint", "epic-two", "e", "owning-loadbalancer", "first", "spec: {cluster: c1, address: 10.1.1.2, port: {port: 80}}"), []string{"owning-loadbalancer"}},
-		{"an endpoint of a cluster that is not listed", labelled("RemoteEndpoint", "epic-one", "e", "owning-loadbalancer", "first", "spec: {cluster: c9, address: 10.1.1.2, port: {port: 80}}"), []string{"spec.cluster", "has no cluster c9", "upstream-clusters"}},
-		{"an endpoint twice", labelled("RemoteEndpoint", "epic-one", "e", "owning-loadbalancer", "first", "spec: {cluster: c1, address: 10.1.1.1, port: {port: 8080}}"), []string{"spec.address", "duplicate endpoint: pod1"}},
+		{"an endpoint of another tenant's load balancer", labeled("RemoteEndpoint", "epic-two", "e", "owning-loadbalancer", "first", "spec: {cluster: c1, address: 10.1.1.2, port: {port: 80}}"), []string{"owning-loadbalancer"}},
+		{"an endpoint of a cluster that is not listed", labeled("RemoteEndpoint", "epic-one", "e", "owning-loadbalancer", "first", "spec: {cluster: c9, address: 10.1.1.2, port: {port: 80}}"), []string{"spec.cluster", "has no cluster c9", "upstream-clusters"}},
+		{"an endpoint twice", labeled("RemoteEndpoint", "epic-one", "e", "owning-loadbalancer", "first", "spec: {cluster: c1, address: 10.1.1.1, port: {port: 8080}}"), []string{"spec.address", "duplicate endpoint: pod1"}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			wants(t, "the answer", k.refused(t, test.manifest, "create", "-f", "-"), test.wants...)
@@ -169,7 +169,7 @@ func TestBadInput(t *testing.T) {
 	}
 	t.Run("a pool of 2^64 addresses costs nothing", func(t *testing.T) {
 		k.apply(t, prefix("v6", `pool: "2001:db8:1::/64", subnet: "2001:db8:1::/64"`), "create", "-f", "-")
-		k.apply(t, labelled("LBServiceGroup", "epic-one", "six", "owning-serviceprefix", "v6", "spec: {}"), "create", "-f", "-")
+		k.apply(t, labeled("LBServiceGroup", "epic-one", "six", "owning-serviceprefix", "v6", "spec: {}"), "create", "-f", "-")
 		k.apply(t, lb("six", "service-group: six"), "create", "-f", "-")
 		wants(t, "the load balancer", k.run(t, "get", "-n", "epic-one", "lb", "six", "-o", "yaml"), "public-address: 2001:db8:1::1", "recordType: AAAA")
 	})

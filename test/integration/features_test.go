@@ -77,7 +77,7 @@ func TestKubectl(t *testing.T) {
 			}
 		}
 		wants(t, "endpoints of a node", k.run(t, "get", "rep", "-A", "-o", "name", "--field-selector", "spec.node-address=10.0.0.1"), "pod1")
-		wants(t, "an unknown field", k.refused(t, "", "get", "lb", "-A", "--field-selector", "spec.colour=red"), "spec.colour")
+		wants(t, "an unknown field", k.refused(t, "", "get", "lb", "-A", "--field-selector", "spec.color=red"), "spec.color")
 	})
 	t.Run("server-side apply", func(t *testing.T) {
 		k.apply(t, lb("applied", ", display-name: one"), "apply", "--server-side", "--field-manager=a", "-f", "-")
@@ -100,10 +100,10 @@ func TestKubectl(t *testing.T) {
 		}
 	})
 	t.Run("strict field validation", func(t *testing.T) {
-		unknown := lb("strict", ", colour: red")
-		wants(t, "the answer", k.refused(t, unknown, "create", "--validate=strict", "-f", "-"), `unknown field "spec.colour"`)
+		unknown := lb("strict", ", color: red")
+		wants(t, "the answer", k.refused(t, unknown, "create", "--validate=strict", "-f", "-"), `unknown field "spec.color"`)
 		k.apply(t, unknown, "create", "--validate=ignore", "-f", "-")
-		if out := k.run(t, "get", "-n", "epic-one", "lb", "strict", "-o", "yaml"); strings.Contains(out, "colour") {
+		if out := k.run(t, "get", "-n", "epic-one", "lb", "strict", "-o", "yaml"); strings.Contains(out, "color") {
 			t.Errorf("the unknown field was kept:\n%s", out)
 		}
 	})
@@ -146,7 +146,7 @@ func TestKubectl(t *testing.T) {
 		wants(t, "the table", k.run(t, "get", "-n", "epic-one", "lb", "first"), "True")
 	})
 	t.Run("edit, label, annotate, patch", func(t *testing.T) {
-		k.run(t, "label", "-n", "epic-one", "lb", "first", "colour=red")
+		k.run(t, "label", "-n", "epic-one", "lb", "first", "color=red")
 		k.run(t, "annotate", "-n", "epic-one", "lb", "first", "note=x")
 		k.run(t, "patch", "-n", "epic-one", "lb", "first", "--type=json", "-p", `[{"op":"add","path":"/spec/display-name","value":"x"}]`)
 		k.run(t, "patch", "-n", "epic-one", "lb", "first", "--type=merge", "-p", `{"spec":{"upstream-clusters":[]}}`)

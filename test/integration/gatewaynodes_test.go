@@ -111,9 +111,9 @@ func TestGatewayNodesReport(t *testing.T) {
 		}
 	}
 	// A node's own labels go by its status either, and are kept out.
-	labelled := bad(nil)
-	labelled.Labels, labelled.Status.Tunnels = map[string]string{"a": "b"}, 4
-	if o, err := first.UpdateStatus(ctx, labelled, metav1.UpdateOptions{}); err != nil || len(o.Labels) > 0 || o.Status.Tunnels != 4 || o.Status.TunnelStates != nil {
+	labeled := bad(nil)
+	labeled.Labels, labeled.Status.Tunnels = map[string]string{"a": "b"}, 4
+	if o, err := first.UpdateStatus(ctx, labeled, metav1.UpdateOptions{}); err != nil || len(o.Labels) > 0 || o.Status.Tunnels != 4 || o.Status.TunnelStates != nil {
 		t.Errorf("%+v, %v", o, err)
 	}
 	for text, states := range map[string]*epicv1.TunnelStates{

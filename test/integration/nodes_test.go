@@ -56,7 +56,7 @@ func startNodes(t *testing.T, flags ...string) *nodes {
 	n := &nodes{server, newKubectl(t, server.Kubeconfig), clientset.NewForConfigOrDie(server.Config).EpicV1()}
 	n.kubectl.apply(t, tenants, "apply", "-f", "-")
 	n.kubectl.run(t, "patch", "-n", "epic-one", "lb", "first", "--subresource=status", "--type=merge", "-p", proxies)
-	n.kubectl.apply(t, labelled("GWProxy", "epic-two", "gate", "owning-lbservicegroup", "offered", "spec: {}"), "apply", "-f", "-")
+	n.kubectl.apply(t, labeled("GWProxy", "epic-two", "gate", "owning-lbservicegroup", "offered", "spec: {}"), "apply", "-f", "-")
 	// This client node has the same address as one of the other's.
 	n.kubectl.run(t, "patch", "-n", "epic-two", "gwp", "gate", "--subresource=status", "--type=merge", "-p",
 		`{"status":{"gue-tunnel-endpoints":{"10.0.0.1":{"epic-endpoints":{"203.0.113.1":{}}}},

@@ -126,7 +126,7 @@ func proxyLimit(t *testing.T, clients []typed.EpicV1Interface) {
 func lastAddress(t *testing.T, k kubectl, clients []typed.EpicV1Interface) {
 	ctx := context.Background()
 	k.apply(t, prefix("small", "pool: 198.51.100.16/29, subnet: 198.51.100.0/24"), "create", "-f", "-")
-	k.apply(t, labelled("LBServiceGroup", "epic", "small", "owning-serviceprefix", "small", "spec: {}"), "create", "-f", "-")
+	k.apply(t, labeled("LBServiceGroup", "epic", "small", "owning-serviceprefix", "small", "spec: {}"), "create", "-f", "-")
 	got := atOnce(20, func(i int) error {
 		_, err := clients[i%2].LoadBalancers("epic-one").Create(ctx, loadBalancer(fmt.Sprintf("small%d", i), "small"), metav1.CreateOptions{})
 		return err

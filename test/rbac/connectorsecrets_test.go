@@ -49,7 +49,7 @@ func TestConnectorsWriteTheirOwnSecrets(t *testing.T) {
 		{"a token of a service account", paris, admission.Create, nil, secret(corev1.SecretTypeServiceAccountToken, own, use), "type: "},
 		{"taken over from the tenant", paris, admission.Update, secret(tls), mine, "is not one that the connector of the cluster paris wrote"},
 		{"taken over from another cluster", paris, admission.Update, secret(tls, "owning-cluster=rome", use), mine, "is not one"},
-		{"a token, labelled", paris, admission.Update, secret(corev1.SecretTypeServiceAccountToken, own, use), secret(corev1.SecretTypeServiceAccountToken, own, use), "type: "},
+		{"a token, labeled", paris, admission.Update, secret(corev1.SecretTypeServiceAccountToken, own, use), secret(corev1.SecretTypeServiceAccountToken, own, use), "type: "},
 		{"given away", paris, admission.Update, mine, secret(tls, "owning-cluster=rome", use), "metadata.labels: "},
 		{"the tenant's deleted", paris, admission.Delete, secret(tls), nil, "is not one"},
 		{"another cluster's deleted", paris, admission.Delete, secret(tls, "owning-cluster=rome", use), nil, "is not one"},

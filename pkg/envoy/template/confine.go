@@ -184,26 +184,26 @@ var originalServers = map[string]bool{"eds-server": true, "xds_cluster": true, "
 
 // configSource changes a configuration source of an earlier version to ADS.
 func (c *confinement) configSource(path string, s *corev3.ConfigSource) {
-	const wayOut = "configuration comes from the operator only: write ads: {}"
+	const remedy = "configuration comes from the operator only: write ads: {}"
 	switch from := s.GetConfigSourceSpecifier().(type) {
 	case *corev3.ConfigSource_Ads, nil:
 	case *corev3.ConfigSource_ApiConfigSource:
 		services := from.ApiConfigSource.GetGrpcServices()
 		if len(services) == 0 || len(from.ApiConfigSource.GetClusterNames()) > 0 {
-			c.refuse(join(path, "api_config_source"), wayOut)
+			c.refuse(join(path, "api_config_source"), remedy)
 			return
 		}
 		for i, service := range services {
 			if name := service.GetEnvoyGrpc().GetClusterName(); !originalServers[name] {
-				c.refuse(fmt.Sprintf("%s.api_config_source.grpc_services[%d]", path, i), "the server is not eds-server or xds_cluster; "+wayOut)
+				c.refuse(fmt.Sprintf("%s.api_config_source.grpc_services[%d]", path, i), "the server is not eds-server or xds_cluster; "+remedy)
 				return
 			}
 		}
 	case *corev3.ConfigSource_Self:
-		c.refuse(join(path, "self"), wayOut)
+		c.refuse(join(path, "self"), remedy)
 		return
 	default:
-		c.refuse(join(path, "path_config_source"), "a file of the gateway can't be read; "+wayOut)
+		c.refuse(join(path, "path_config_source"), "a file of the gateway can't be read; "+remedy)
 		return
 	}
 	timeout := s.GetInitialFetchTimeout()

@@ -19,7 +19,7 @@ import (
 
 func (s *Server) mendLoop(ctx context.Context) {
 	s.Repair(ctx, time.Now())
-	tick := time.NewTicker(mendInterval)
+	tick := time.NewTicker(repairInterval)
 	defer tick.Stop()
 	for {
 		select {

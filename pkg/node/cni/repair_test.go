@@ -31,7 +31,7 @@ func TestMends(t *testing.T) {
 	if err := p.check(); err == nil {
 		t.Error("CHECK does not see that the interface is gone")
 	}
-	deadline := time.Now().Add(3 * mendInterval)
+	deadline := time.Now().Add(3 * repairInterval)
 	for len(c.attached.List()) == 0 || c.attached.List()[0].Index == before.Index {
 		if time.Now().After(deadline) {
 			t.Fatal("the interface does not come back")

@@ -35,7 +35,7 @@ func (p pods) Get(_, name string) (*corev1.Pod, error) {
 	return nil, apierrors.NewNotFound(schema.GroupResource{Resource: "pods"}, name)
 }
 
-func labelled(uid types.UID, labels ...string) *corev1.Pod {
+func labeled(uid types.UID, labels ...string) *corev1.Pod {
 	p := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: "epic-a", Name: "p", UID: uid, Labels: map[string]string{}}}
 	for _, l := range labels {
 		key, value, _ := strings.Cut(l, "=")
@@ -55,11 +55,11 @@ func TestResolve(t *testing.T) {
 	lb.Spec.PublicAddress = "203.0.113.5"
 	gwp := &epicv1.GWProxy{ObjectMeta: lb.ObjectMeta}
 	gwp.Spec.PublicAddress, gwp.Spec.AltAddress = "2001:db8::5", "203.0.113.6"
-	gwpPod := labelled("u", part, envoy, ofGWP)
+	gwpPod := labeled("u", part, envoy, ofGWP)
 	longName := strings.Repeat("shop.", 20) + "example.com"
-	longNamed := labelled("u", part, envoy, "epic.acnodal.io/owning-proxy="+epic.LabelValue(longName))
+	longNamed := labeled("u", part, envoy, "epic.acnodal.io/owning-proxy="+epic.LabelValue(longName))
 	longNamed.Annotations = map[string]string{"epic.acnodal.io/owning-proxy": longName}
-	misnamed := labelled("u", part, envoy, ofGWP)
+	misnamed := labeled("u", part, envoy, ofGWP)
 	misnamed.Annotations = map[string]string{"epic.acnodal.io/owning-proxy": "other"}
 	missing := errors.New("not there")
 	for _, tt := range []struct {
@@ -71,15 +71,15 @@ func TestResolve(t *testing.T) {
 		err   string
 		again bool
 	}{
-		{name: "no labels", pod: labelled("u")},
-		{name: "part of EPIC, no proxy", pod: labelled("u", part, ofLB)},
-		{name: "another's proxy", pod: labelled("u", envoy, ofLB)},
-		{name: "load balancer", pod: labelled("u", part, envoy, ofLB), uid: "u", want: &Proxy{Kind: proxies.LoadBalancer, Owner: "lb", Bridge: "multus0", Addresses: []netip.Addr{netip.MustParseAddr("203.0.113.5")}}},
+		{name: "no labels", pod: labeled("u")},
+		{name: "part of EPIC, no proxy", pod: labeled("u", part, ofLB)},
+		{name: "another's proxy", pod: labeled("u", envoy, ofLB)},
+		{name: "load balancer", pod: labeled("u", part, envoy, ofLB), uid: "u", want: &Proxy{Kind: proxies.LoadBalancer, Owner: "lb", Bridge: "multus0", Addresses: []netip.Addr{netip.MustParseAddr("203.0.113.5")}}},
 		{name: "gateway", pod: gwpPod, want: &Proxy{Kind: proxies.GWProxy, Owner: "gwp", Bridge: "multus0", Addresses: []netip.Addr{netip.MustParseAddr("2001:db8::5"), netip.MustParseAddr("203.0.113.6")}}},
 		{name: "gateway with a long name", pod: longNamed, want: &Proxy{Kind: proxies.GWProxy, Owner: longName, Bridge: "multus0", Addresses: []netip.Addr{netip.MustParseAddr("2001:db8::5"), netip.MustParseAddr("203.0.113.6")}}},
 		{name: "an annotation with another's name", pod: misnamed, want: &Proxy{Kind: proxies.GWProxy, Owner: "gwp", Bridge: "multus0", Addresses: []netip.Addr{netip.MustParseAddr("2001:db8::5"), netip.MustParseAddr("203.0.113.6")}}},
-		{name: "both", pod: labelled("u", part, envoy, ofLB, ofGWP), err: "both labels"},
-		{name: "neither", pod: labelled("u", part, envoy), err: "neither"},
+		{name: "both", pod: labeled("u", part, envoy, ofLB, ofGWP), err: "both labels"},
+		{name: "neither", pod: labeled("u", part, envoy), err: "neither"},
 		{name: "pod not known", err: "not known", again: true},
 		{name: "an older pod of that name", pod: gwpPod, uid: "other", err: "not known", again: true},
 		{name: "no object", pod: gwpPod, err: "was not found", again: true, spoil: func(o *Objects) {
@@ -129,7 +129,7 @@ func TestGone(t *testing.T) {
 	if o.Gone("epic-a", "p", "u") {
 		t.Error("before the pods are known, one is gone")
 	}
-	o.Pods = pods{"p": labelled("u")}
+	o.Pods = pods{"p": labeled("u")}
 	if o.Gone("epic-a", "p", "u") || !o.Gone("epic-a", "p", "older") || !o.Gone("epic-a", "other", "u") {
 		t.Error("what is gone is wrong")
 	}

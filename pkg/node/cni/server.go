@@ -28,8 +28,8 @@ import (
 const InterfaceName = "net1"
 
 const (
-	// mendInterval is the interval at which attachments are compared with the kernel.
-	mendInterval = 3 * time.Second
+	// repairInterval is the interval at which attachments are compared with the kernel.
+	repairInterval = 3 * time.Second
 	// goneGrace is how long a pod has to be gone before its attachment is removed, in
 	// case the runtime never does so.
 	goneGrace = 5 * time.Minute

@@ -170,13 +170,13 @@ func snapshot(t *testing.T, n *testns.NS) string {
 		for _, r := range rules {
 			out = append(out, "rule "+r.String())
 		}
-		neighbours, err := n.Net.NeighList(0, f)
+		neighbors, err := n.Net.NeighList(0, f)
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, e := range neighbours {
+		for _, e := range neighbors {
 			if e.State == netlink.NUD_PERMANENT {
-				out = append(out, "neighbour "+e.String())
+				out = append(out, "neighbor "+e.String())
 			}
 		}
 	}

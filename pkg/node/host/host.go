@@ -148,7 +148,7 @@ func (h *Host) reconcile() (int, error) {
 		return total, errors.Join(errs...)
 	}
 	_ = count(h.reconcilePorts(o))
-	_ = count(h.reconcileNeighbours(o))
+	_ = count(h.reconcileNeighbors(o))
 	_ = count(h.reconcileRoutes(o))
 	return total, errors.Join(errs...)
 }

@@ -141,10 +141,10 @@ func TestSysctls(t *testing.T) {
 	}
 }
 
-func TestKeysAreRecognised(t *testing.T) {
+func TestKeysAreRecognized(t *testing.T) {
 	for _, index := range []int{1, 77, maxKey - 1} {
 		if !isKey(key4(index)) || !isKey(key6(index)) {
-			t.Errorf("the keys of %d are not recognised", index)
+			t.Errorf("the keys of %d are not recognized", index)
 		}
 	}
 	for _, a := range []string{"169.254.1.1", "fe80::1", "fe80::6:80", "203.0.113.5", "2001:db8::1"} {

@@ -88,7 +88,7 @@ func TestRepairs(t *testing.T) {
 			}
 			return nil
 		}},
-		{"neighbours", func() error {
+		{"neighbors", func() error {
 			for _, a := range []netip.Addr{key4(end.Index), key6(end.Index)} {
 				if err := w.node.Net.NeighDel(&netlink.Neigh{LinkIndex: bridge().Attrs().Index, IP: a.AsSlice()}); err != nil {
 					return err
@@ -96,7 +96,7 @@ func TestRepairs(t *testing.T) {
 			}
 			return nil
 		}},
-		{"neighbours changed", func() error {
+		{"neighbors changed", func() error {
 			return w.node.Net.NeighSet(&netlink.Neigh{LinkIndex: bridge().Attrs().Index, IP: key4(end.Index).AsSlice(), HardwareAddr: net.HardwareAddr{2, 8, 8, 8, 8, 8}, State: netlink.NUD_PERMANENT})
 		}},
 		{"all nftables", func() error { nft.FlushRuleset(); return nft.Flush() }},

@@ -63,14 +63,14 @@ func (h *Host) watchOnce(ctx context.Context, notify func()) error {
 	defer close(done)
 	links := make(chan netlink.LinkUpdate, 64)
 	routes := make(chan netlink.RouteUpdate, 64)
-	neighbours := make(chan netlink.NeighUpdate, 64)
+	neighbors := make(chan netlink.NeighUpdate, 64)
 	if err := netlink.LinkSubscribeWithOptions(links, done, netlink.LinkSubscribeOptions{Namespace: &h.ns}); err != nil {
 		return err
 	}
 	if err := netlink.RouteSubscribeWithOptions(routes, done, netlink.RouteSubscribeOptions{Namespace: &h.ns}); err != nil {
 		return err
 	}
-	if err := netlink.NeighSubscribeWithOptions(neighbours, done, netlink.NeighSubscribeOptions{Namespace: &h.ns}); err != nil {
+	if err := netlink.NeighSubscribeWithOptions(neighbors, done, netlink.NeighSubscribeOptions{Namespace: &h.ns}); err != nil {
 		return err
 	}
 	for {
@@ -91,7 +91,7 @@ func (h *Host) watchOnce(ctx context.Context, notify func()) error {
 			if u.Type == unix.RTM_DELROUTE && u.Protocol == RouteProtocol {
 				notify()
 			}
-		case u, open := <-neighbours:
+		case u, open := <-neighbors:
 			if !open {
 				return nil
 			}

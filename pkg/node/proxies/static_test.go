@@ -28,7 +28,7 @@ const goodDescription = `proxies:
 func TestParseDescription(t *testing.T) {
 	for _, tt := range []struct{ name, from, to, want string }{
 		{"good", "", "", ""},
-		{"unknown field", "owner: lb", "owner: lb\n  colour: red", "colour"},
+		{"unknown field", "owner: lb", "owner: lb\n  color: red", "color"},
 		{"field twice", "owner: lb", "owner: lb\n  owner: lb", "owner"},
 		{"kind", "LoadBalancer", "Service", "proxies[0].kind"},
 		{"namespace", "epic-a", `""`, "proxies[0].namespace"},

@@ -119,7 +119,7 @@ func ensure[T client.Object](ctx context.Context, c client.Client, want, has T, 
 		return fmt.Errorf("%T can't be copied", want)
 	}
 	changed := change(has, want)
-	changed = labelled(has, want) || changed
+	changed = labeled(has, want) || changed
 	if !changed {
 		return nil
 	}
@@ -139,7 +139,7 @@ func differs[T any](has *T, want T) bool {
 }
 
 // labeled adds labels and annotations that are missing, and reports whether any was.
-func labelled(has, want client.Object) bool {
+func labeled(has, want client.Object) bool {
 	changed := false
 	add := func(to, from map[string]string) map[string]string {
 		for key, value := range from {

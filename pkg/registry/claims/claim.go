@@ -90,8 +90,8 @@ func AddressClaim(a netip.Addr) Claim {
 	return Claim{kind: kindAddress, name: addressKey(a)}
 }
 
-// AddPlace claims one of the account's quota slots.
-func (s *Set) AddPlace(account Ref, place int32) {
+// AddSlot claims one of the account's quota slots.
+func (s *Set) AddSlot(account Ref, place int32) {
 	if place > 0 {
 		s.add(Claim{kind: placeKind(account), number: uint64(place)})
 	}

@@ -20,7 +20,7 @@ func TestClaimKeys(t *testing.T) {
 	s.AddID(ServiceIDs(testAccount), 3)
 	s.AddAddress(addr("192.0.2.1"))
 	s.AddAddress(addr("2001:db8::1"))
-	s.AddPlace(testAccount, 12)
+	s.AddSlot(testAccount, 12)
 	s.AddParent(testAccount, "uid-1")
 	s.AddUnique("endpoint", "a", "b")
 	s.AddPool(pool(t, "192.0.2.0/24"))
@@ -54,7 +54,7 @@ func TestClaimKeys(t *testing.T) {
 	var none Set
 	none.AddID(TunnelIDs, 0)
 	none.AddID(TunnelIDs, -1)
-	none.AddPlace(testAccount, 0)
+	none.AddSlot(testAccount, 0)
 	none.AddAddress(netip.Addr{})
 	if len(none.Sorted()) > 0 {
 		t.Errorf("got %v", none.Sorted())

@@ -82,7 +82,7 @@ func (r *thingRules) Claims(obj runtime.Object) *Set {
 		s.AddID(r.tunnels, id)
 	}
 	s.AddID(r.services, t.Service)
-	s.AddPlace(testAccount, t.Place)
+	s.AddSlot(testAccount, t.Place)
 	if a, err := netip.ParseAddr(t.Address); err == nil {
 		s.AddAddress(a)
 	}
@@ -139,7 +139,7 @@ func (r *thingRules) Plan(ctx context.Context, p *Plan, old, obj runtime.Object)
 		t.Service = ids[0]
 	}
 	if t.Place == 0 {
-		t.Place, err = p.PickPlace(ctx, testAccount, r.limit)
+		t.Place, err = p.PickSlot(ctx, testAccount, r.limit)
 		if errors.Is(err, ErrExhausted) {
 			return apierrors.NewForbidden(schema.GroupResource{}, pod.Name, err)
 		}

@@ -133,7 +133,7 @@ func familyRules() *funcRules {
 		claims: func(p *example.Pod) *Set {
 			s := &Set{}
 			if n, err := strconv.ParseInt(p.Annotations["place"], 10, 32); err == nil {
-				s.AddPlace(account(p), int32(n))
+				s.AddSlot(account(p), int32(n))
 			}
 			s.AddParent(account(p), string(p.UID))
 			if g := p.Annotations["group"]; g != "" {
@@ -168,7 +168,7 @@ func familyRules() *funcRules {
 			if err != nil {
 				return err
 			}
-			place, err := p.PickPlace(ctx, account(obj), int32(limit))
+			place, err := p.PickSlot(ctx, account(obj), int32(limit))
 			if errors.Is(err, ErrExhausted) {
 				return apierrors.NewForbidden(schema.GroupResource{}, obj.Name, err)
 			}

@@ -354,11 +354,11 @@ func (p *Plan) assign(ctx context.Context, space Space, n int) ([]grant, error) 
 // slotWindow is the number of quota slots that one search for a free one covers.
 const slotWindow = 256
 
-// PickPlace takes a slot from 1 to limit of account's quota, or returns ErrExhausted.
+// PickSlot takes a slot from 1 to limit of account's quota, or returns ErrExhausted.
 // Slots are picked at random, so writers on several servers seldom conflict; writers on
 // one server never take the same one. If the write depends on the content of the account
 // object, which has the limit, slots that were free before are tried without a read.
-func (p *Plan) PickPlace(ctx context.Context, account Ref, limit int32) (int32, error) {
+func (p *Plan) PickSlot(ctx context.Context, account Ref, limit int32) (int32, error) {
 	mod := p.seen[account].mod
 	remember := p.content[account]
 	if remember && !p.fresh {

@@ -33,14 +33,14 @@ func quotaRules(limit *atomic.Int32) *funcRules {
 	return &funcRules{
 		claims: func(p *example.Pod) *Set {
 			s := &Set{}
-			s.AddPlace(testAccount, place(p))
+			s.AddSlot(testAccount, place(p))
 			return s
 		},
 		plan: func(ctx context.Context, p *Plan, old, obj *example.Pod) error {
 			if old != nil {
 				return nil
 			}
-			n, err := p.PickPlace(ctx, testAccount, limit.Load())
+			n, err := p.PickSlot(ctx, testAccount, limit.Load())
 			if errors.Is(err, ErrExhausted) {
 				return apierrors.NewForbidden(schema.GroupResource{}, obj.Name, err)
 			}
@@ -120,7 +120,7 @@ func TestPlaces(t *testing.T) {
 	kind := placeKind(testAccount)
 	plan := newPlan(b, false, false)
 	// A huge quota costs what is in use.
-	n, err := plan.PickPlace(t.Context(), testAccount, MaxID)
+	n, err := plan.PickSlot(t.Context(), testAccount, MaxID)
 	if err != nil || n < 1 {
 		t.Errorf("got %d, %v", n, err)
 	}
@@ -138,7 +138,7 @@ func TestPlaces(t *testing.T) {
 	for _, tc := range []struct {
 		limit, want int32
 	}{{1000, 700}, {999, 0}, {700, 0}, {1, 0}, {0, 0}, {-1, 0}} {
-		n, err := plan.PickPlace(t.Context(), testAccount, tc.limit)
+		n, err := plan.PickSlot(t.Context(), testAccount, tc.limit)
 		if n != tc.want || (n == 0) != errors.Is(err, ErrExhausted) {
 			t.Errorf("limit %d: got %d, %v, want %d", tc.limit, n, err, tc.want)
 		}

@@ -28,7 +28,7 @@ func memberRules(limit int32, pool addresspool.Pool) *funcRules {
 		claims: func(p *example.Pod) *Set {
 			s := (&idRules{space: space}).Claims(p)
 			n, _ := strconv.ParseInt(p.Annotations["place"], 10, 32)
-			s.AddPlace(account, int32(n))
+			s.AddSlot(account, int32(n))
 			s.AddParent(account, string(p.UID))
 			return s
 		},
@@ -44,7 +44,7 @@ func memberRules(limit int32, pool addresspool.Pool) *funcRules {
 				return apierrors.NewBadRequest("there is no account")
 			}
 			p.DependOnContent(account)
-			place, err := p.PickPlace(ctx, account, limit)
+			place, err := p.PickSlot(ctx, account, limit)
 			if errors.Is(err, ErrExhausted) {
 				return apierrors.NewForbidden(schema.GroupResource{}, obj.Name, err)
 			}
@@ -276,11 +276,11 @@ func TestFreePlacesGoOn(t *testing.T) {
 	windows := 0
 	for range rounds {
 		first, second := newPlan(b, false, true), newPlan(b, false, true)
-		one, err := first.PickPlace(t.Context(), testAccount, limit)
+		one, err := first.PickSlot(t.Context(), testAccount, limit)
 		if err != nil {
 			t.Fatal(err)
 		}
-		two, err := second.PickPlace(t.Context(), testAccount, limit)
+		two, err := second.PickSlot(t.Context(), testAccount, limit)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -288,7 +288,7 @@ func TestFreePlacesGoOn(t *testing.T) {
 			t.Errorf("two plans have slot %d", one)
 		}
 		requests := countRequests(b)
-		if n, err := newPlan(b, false, true).PickPlace(t.Context(), testAccount, limit); err != nil || n != one && n != two {
+		if n, err := newPlan(b, false, true).PickSlot(t.Context(), testAccount, limit); err != nil || n != one && n != two {
 			t.Errorf("a third plan has slot %d: %v", n, err)
 		}
 		windows += requests()

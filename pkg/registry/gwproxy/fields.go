@@ -14,6 +14,6 @@ import (
 var selectable = fieldset.Fields{
 	fieldset.One("spec.clientRef.uid", func(obj *epic.GWProxy) string { return obj.Spec.ClientRef.UID }),
 	fieldset.One("spec.public-address", func(obj *epic.GWProxy) string { return obj.Spec.PublicAddress }),
-	fieldset.Many("status.tenant-node", func(obj *epic.GWProxy) []string { return proxy.TenantNodes(&obj.Status) }),
+	fieldset.Many("status.tenant-node", func(obj *epic.GWProxy) []string { return proxy.ClientNodes(&obj.Status) }),
 	fieldset.Many("status.epic-node", func(obj *epic.GWProxy) []string { return proxy.EPICNodes(&obj.Status) }),
 }

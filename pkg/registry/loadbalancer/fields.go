@@ -13,7 +13,7 @@ import (
 // the most selective fields come first.
 var selectable = fieldset.Fields{
 	fieldset.One("spec.public-address", func(obj *epic.LoadBalancer) string { return obj.Spec.PublicAddress }),
-	fieldset.Many("status.tenant-node", func(obj *epic.LoadBalancer) []string { return proxy.TenantNodes(&obj.Status) }),
+	fieldset.Many("status.tenant-node", func(obj *epic.LoadBalancer) []string { return proxy.ClientNodes(&obj.Status) }),
 	fieldset.Many("status.epic-node", func(obj *epic.LoadBalancer) []string { return proxy.EPICNodes(&obj.Status) }),
 	fieldset.One("spec.service-group", func(obj *epic.LoadBalancer) string { return obj.Spec.ServiceGroup }),
 }

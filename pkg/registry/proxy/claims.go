@@ -33,7 +33,7 @@ func Claims(v View) *claims.Set {
 	if v.ServiceID != nil {
 		s.AddID(claims.ServiceIDs(account), *v.ServiceID)
 	}
-	s.AddPlace(account, v.Status.QuotaPlace)
+	s.AddSlot(account, v.Status.QuotaPlace)
 	s.AddParent(account, string(v.Meta.UID))
 	if group := v.Meta.Labels[epic.OwningLBServiceGroupLabel]; group != "" {
 		s.AddParent(tenancy.GroupRef(v.Meta.Labels[epic.OwningLBServiceGroupNamespaceLabel], group), string(v.Meta.UID))

@@ -41,7 +41,7 @@ func TestClaims(t *testing.T) {
 		s.AddID(claims.TunnelIDs, 7)
 		s.AddDNSName("a.example.com", account, uid)
 		s.AddDNSName("b.example.com", account, uid)
-		s.AddPlace(account, 4)
+		s.AddSlot(account, 4)
 		s.AddParent(account, uid)
 		s.AddParent(tenancy.GroupRef("epic", "sample"), uid)
 		s.AddAddress(netip.MustParseAddr("192.168.77.2"))

@@ -9,9 +9,9 @@ import (
 	"github.com/acnodal/epic/pkg/apis/epic"
 )
 
-// TenantNodes returns the distinct addresses of the client nodes that have tunnels, in
+// ClientNodes returns the distinct addresses of the client nodes that have tunnels, in
 // order.
-func TenantNodes(status *epic.ProxyStatus) []string {
+func ClientNodes(status *epic.ProxyStatus) []string {
 	return slices.Sorted(maps.Keys(status.GUETunnelEndpoints))
 }
 

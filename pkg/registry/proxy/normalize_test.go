@@ -200,7 +200,7 @@ func TestNodes(t *testing.T) {
 		},
 		ProxyIfInfo: map[string]epic.ProxyInterfaceInfo{"pod": {EPICNodeAddress: "192.168.1.39", Name: "veth1"}, "new": {}},
 	}
-	if got := Few(TenantNodes(status)); got != "10.0.0.1,10.0.0.2" {
+	if got := Few(ClientNodes(status)); got != "10.0.0.1,10.0.0.2" {
 		t.Errorf("tenant nodes %q", got)
 	}
 	if got := Few(EPICNodes(status)); got != "192.168.1.39,192.168.1.40,192.168.1.41" {

@@ -49,7 +49,7 @@ var rules = []rule{
 	{exceeds, checkGrants},
 	{edgeTouched, checkEdge},
 	{nil, copyFromGroup},
-	{nil, takePlace},
+	{nil, takeSlot},
 	{func(old, v View) bool { return *v.PublicAddress != *old.PublicAddress }, setPublicAddress},
 	{func(old, v View) bool { return v.altAddress() != old.altAddress() }, setAltAddress},
 	{recordsTouched, setRecords},
@@ -181,8 +181,8 @@ func copyFromGroup(_ context.Context, w *write) error {
 	return nil
 }
 
-// takePlace takes one of the account's quota slots for the object.
-func takePlace(ctx context.Context, w *write) error {
+// takeSlot takes one of the account's quota slots for the object.
+func takeSlot(ctx context.Context, w *write) error {
 	limit := epic.DefaultProxyLimit
 	if w.up.account.Spec.ProxyLimit != nil {
 		limit = *w.up.account.Spec.ProxyLimit
@@ -195,7 +195,7 @@ func takePlace(ctx context.Context, w *write) error {
 			err = claims.ErrExhausted
 		}
 	} else {
-		w.Status.QuotaPlace, err = w.PickPlace(ctx, ref, limit)
+		w.Status.QuotaPlace, err = w.PickSlot(ctx, ref, limit)
 	}
 	if errors.Is(err, claims.ErrExhausted) {
 		// Existing clients recognize the error by the beginning of its text.

@@ -13,8 +13,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// reconcileNeighbours updates the permanent entries with the proxies' hardware addresses.
-func (h *Host) reconcileNeighbours(o *observed) (int, error) {
+// reconcileNeighbors updates the permanent entries with the proxies' hardware addresses.
+func (h *Host) reconcileNeighbors(o *observed) (int, error) {
 	type entry struct {
 		link int
 		key  netip.Addr
@@ -34,7 +34,7 @@ func (h *Host) reconcileNeighbours(o *observed) (int, error) {
 	for _, family := range []int{netlink.FAMILY_V4, netlink.FAMILY_V6} {
 		list, err := dump(func() ([]netlink.Neigh, error) { return h.rt.NeighList(0, family) })
 		if err != nil {
-			return changed, fmt.Errorf("list neighbours: %w", err)
+			return changed, fmt.Errorf("list neighbors: %w", err)
 		}
 		for _, n := range list {
 			addr, ok := netip.AddrFromSlice(n.IP)
