@@ -1,15 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
 //
-// What a proxy may send outside tunnels: answers to its visitors, what is for its direct
-// endpoints, and what it needs to speak with its host. Nothing here depends on
-// what was learned from packets before, except fragments, so a flood makes no answer
-// impossible.
+// What a proxy may send outside tunnels: replies to its visitors, packets for its direct
+// endpoints, and what it needs to communicate with its host. Except for fragments, none of
+// these checks depends on state learned from earlier packets, so a flood can't block replies.
 #pragma once
 
 #include "count.h"
 #include "fragments.h"
 
-// Routes are looked up as for what the host itself sends.
+// Routes are looked up as for packets that the host itself sends.
 #define LOOPBACK 1
 
 enum icmp6_type {
@@ -25,14 +24,14 @@ static __always_inline int is_discovery(__u8 type)
 	return type >= ICMP6_ROUTER_SOLICIT && type <= ICMP6_NEIGHBOUR_ADVERT;
 }
 
-// is_beside reports whether an IPv6 address is one that no router forwards to.
+// is_beside reports whether an IPv6 address is one that routers do not forward to.
 static __always_inline int is_beside(const struct address *a)
 {
 	return (a->bytes[0] == 0xfe && (a->bytes[1] & 0xc0) == 0x80) ||
 	       (a->bytes[0] == 0xff && (a->bytes[1] & 0x0f) <= 2);
 }
 
-// is_host reports whether an IPv6 address is one of this host.
+// is_host reports whether the destination of a proxy's IPv6 packet is an address of this host.
 static __always_inline int is_host(struct __sk_buff *ctx, const struct packet *p)
 {
 	struct bpf_fib_lookup fib = {};
@@ -46,8 +45,8 @@ static __always_inline int is_host(struct __sk_buff *ctx, const struct packet *p
 	return route == BPF_FIB_LKUP_RET_NOT_FWDED || route == BPF_FIB_LKUP_RET_FWD_DISABLED;
 }
 
-// is_neighbourly reports whether an ICMPv6 message is one that IPv6 needs between a proxy
-// and this host, and is for this host alone.
+// is_neighbourly reports whether an ICMPv6 message is one that IPv6 requires between a proxy
+// and this host, and is only for this host.
 static __always_inline int is_neighbourly(struct __sk_buff *ctx, const struct packet *p)
 {
 	if (!is_discovery(p->icmp) && !(p->icmp >= ICMP6_MLD_QUERY && p->icmp <= ICMP6_MLD_DONE) &&
@@ -56,16 +55,17 @@ static __always_inline int is_neighbourly(struct __sk_buff *ctx, const struct pa
 	return is_beside(&p->flow.source) || (is_discovery(p->icmp) && is_host(ctx, p));
 }
 
-// first_passes has the fragments that follow a first one pass like it.
+// first_passes lets the later fragments of a packet pass if p is its first fragment.
 static __always_inline void first_passes(const struct packet *p, __u32 ifindex)
 {
 	if (p->first)
 		note_first(p, ifindex, 0, ifindex);
 }
 
-// to_direct returns why a proxy may not send a packet to one of its direct endpoints, or an
-// error about a packet from there. It returns zero if it may, and a negative number if the
-// packet is for no such endpoint. It is global, so the verifier looks at it once.
+// to_direct checks a packet for one of the proxy's direct endpoints, or an error about a packet
+// from there. It returns zero if the packet may be sent, a drop reason if it may not, and a
+// negative number if it is not for a direct endpoint. It is global, so the verifier checks it
+// once.
 __noinline int to_direct(const struct packet *p, __u32 ifindex)
 {
 	struct endpoint key = {};
@@ -79,7 +79,7 @@ __noinline int to_direct(const struct packet *p, __u32 ifindex)
 		return -1;
 	key.port = 0;
 	key.protocol = 0;
-	// Of an address that has a tunnel nothing goes outside it.
+	// Packets for an address that has a tunnel are never sent outside the tunnel.
 	if (bpf_map_lookup_elem(&services, &key))
 		return DROP_NOT_REGISTERED;
 	key.address = p->flow.destination;
@@ -89,8 +89,9 @@ __noinline int to_direct(const struct packet *p, __u32 ifindex)
 	return 0;
 }
 
-// answers returns why a proxy may not send a packet that is for none of its endpoints. It
-// returns zero if it may. It is global, so the verifier looks at it once.
+// answers checks a packet that is not for one of the proxy's endpoints. It returns zero if the
+// proxy may send the packet, and a drop reason otherwise. It is global, so the verifier checks
+// it once.
 __noinline int answers(struct __sk_buff *ctx, const struct packet *p, __u32 v6)
 {
 	struct endpoint opening = {}, endpoint = {};
@@ -109,12 +110,12 @@ __noinline int answers(struct __sk_buff *ctx, const struct packet *p, __u32 v6)
 		if (opens_tcp(p))
 			return DROP_NOT_AN_ANSWER;
 		__attribute__((fallthrough));
-	case KIND_ICMP_ERROR: // about a packet that came to the port
+	case KIND_ICMP_ERROR: // about a packet to the port
 		opening.port = p->flow.destination_port;
 		opening.protocol = p->flow.protocol;
 		break;
 	case KIND_FRAGMENT:
-		// Nothing is counted of another's address.
+		// Only count fragments at the proxy's own addresses.
 		if (!bpf_map_lookup_elem(&published_ports, &opening))
 			return DROP_FRAGMENT_UNMATCHED;
 		return rest_goes(p, ifindex, 0) < 0 ? DROP_FRAGMENT_UNMATCHED : 0;
@@ -123,7 +124,7 @@ __noinline int answers(struct __sk_buff *ctx, const struct packet *p, __u32 v6)
 			return DROP_NOT_AN_ANSWER;
 		if (v6 && is_neighbourly(ctx, p))
 			return 0;
-		if (p->icmp != (v6 ? 129 : 0)) // the answer to a ping
+		if (p->icmp != (v6 ? 129 : 0)) // reply to a ping
 			return DROP_NOT_AN_ANSWER;
 		break;
 	default:
@@ -131,7 +132,7 @@ __noinline int answers(struct __sk_buff *ctx, const struct packet *p, __u32 v6)
 	}
 	if (!bpf_map_lookup_elem(&published_ports, &opening))
 		return DROP_NOT_AN_ANSWER;
-	// An endpoint's address is reached by its tunnel and by nothing else.
+	// An endpoint's address is only reached through its tunnel.
 	endpoint.address = p->flow.source;
 	endpoint.scope = ifindex;
 	if (bpf_map_lookup_elem(&services, &endpoint))

@@ -14,7 +14,7 @@ static __always_inline void count_drop(__u32 reason)
 		*count += 1;
 }
 
-// What a trace event has in addition to the inner packet.
+// seen holds the fields of a trace event that are not taken from the inner packet.
 struct seen {
 	struct address outer;
 	__be16 outer_port;
@@ -41,7 +41,7 @@ __noinline int trace(const struct packet *p, const struct seen *s)
 	if (!e)
 		return 0;
 	__builtin_memset(e, 0, sizeof(*e));
-	// Source and destination are the packet's own again.
+	// Report source and destination as they are in the packet.
 	if ((s->direction == DIRECTION_OUT) == !!gateway) {
 		e->source = p->flow.destination;
 		e->destination = p->flow.source;
@@ -67,7 +67,7 @@ __noinline int trace(const struct packet *p, const struct seen *s)
 	return 0;
 }
 
-// trace_sent traces a packet that went into a tunnel.
+// trace_sent traces a packet that was sent into a tunnel.
 __noinline int trace_sent(const struct packet *p, const struct tunnel *t, __u32 id, __u32 length, __u32 ifindex)
 {
 	struct seen s = {};
@@ -83,8 +83,8 @@ __noinline int trace_sent(const struct packet *p, const struct tunnel *t, __u32 
 	return trace(p, &s);
 }
 
-// dropped counts a packet that came out of a tunnel, or was to go into one, and ends
-// it.
+// dropped counts and drops a packet that was received from a tunnel, or was to be sent into
+// one.
 __noinline int dropped(struct __sk_buff *ctx, const struct packet *p, __u32 tunnel, __u32 reason, __u32 direction)
 {
 	if (!p)
@@ -103,8 +103,8 @@ __noinline int dropped(struct __sk_buff *ctx, const struct packet *p, __u32 tunn
 	return TC_ACT_SHOT;
 }
 
-// await_counters reads a tunnel's counters long before they are written, so the CPU
-// gets them by then where many tunnels are busy.
+// await_counters reads a tunnel's counters long before they are written. If many tunnels are
+// busy, this loads them into the CPU's cache in time.
 static __always_inline void await_counters(const struct tunnel *t)
 {
 	__u32 slot = t->slot;
@@ -125,7 +125,7 @@ static __always_inline void count_received(const struct tunnel *t, __u32 packets
 	}
 }
 
-// count_sent returns about how many packets were sent before.
+// count_sent returns the approximate number of packets sent before.
 static __always_inline __u64 count_sent(const struct tunnel *t, __u32 packets, __u32 bytes)
 {
 	__u32 slot = t->slot;

@@ -1,20 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
 //
-// Cutting inner packets that would not fit into the tunnel and may be fragmented. A
-// program can't make several packets of one, so each part is cut out of a copy of its
-// own, which comes by the same program once more.
+// Fragmenting inner packets that do not fit into the tunnel and may be fragmented. A program
+// can't create several packets from one, so each part is cut out of a copy of the packet, which
+// passes through the same program again.
 #pragma once
 
 #include "reply.h"
 
-// Marks such a copy. The lowest bits are the number of the part that it becomes.
+// Marks such a copy in tc_index. The lowest bits are the number of the part that it becomes.
 #define PART 0xe940
 #define PARTS 16
 
 struct fragment6 {
 	__u8 nexthdr;
 	__u8 reserved;
-	__be16 offset; // and in the lowest bit, whether more follow
+	__be16 offset; // the lowest bit is set if more follow
 	__be32 id;
 };
 
@@ -23,13 +23,13 @@ static __always_inline int is_part(struct __sk_buff *ctx)
 	return (ctx->tc_index & ~(PARTS - 1)) == PART;
 }
 
-// part_size is the payload of all parts but the last, which is shorter.
+// part_size returns the payload size of every part but the last, which may be shorter.
 static __always_inline __u32 part_size(int v6, __u32 mtu)
 {
 	return (mtu - (v6 ? sizeof(struct ipv6hdr) + sizeof(struct fragment6) : sizeof(struct iphdr))) & ~7;
 }
 
-// is_fragment6 reports whether a fragment header follows an IPv6 header at once.
+// is_fragment6 reports whether a fragment header immediately follows the IPv6 header.
 static __always_inline int is_fragment6(struct __sk_buff *ctx)
 {
 	void *data = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
@@ -38,12 +38,12 @@ static __always_inline int is_fragment6(struct __sk_buff *ctx)
 	return (void *)(ip + 1) <= end && ip->nexthdr == IPPROTO_FRAGMENT;
 }
 
-// was_fragmented reports whether an IPv6 packet, which only its sender may fragment, was
-// fragmented by its sender and put together by this host, as a bridge with netfilter
-// does it. Telling the sender would be useless then, because it knows. The kernel keeps
-// the first fragment's bytes apart from the others', so one can be recognized: it
-// is a multiple of eight bytes, as long as one of a sender that has heard of a small
-// MTU, of which 1280 is the smallest.
+// was_fragmented reports whether an IPv6 packet was fragmented by its sender and reassembled by
+// this host, as a bridge with netfilter does. Only the sender may fragment an IPv6 packet, but
+// an error would be useless here because the sender already knows. The kernel keeps the bytes
+// of the first fragment separate from the rest, so such a packet can be recognized: their
+// number is a multiple of eight, and fits a sender that knows of a smaller MTU, which is 1280
+// or more.
 static __always_inline int was_fragmented(struct __sk_buff *ctx, __u32 mtu)
 {
 	void *data = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
@@ -55,7 +55,7 @@ static __always_inline int was_fragmented(struct __sk_buff *ctx, __u32 mtu)
 	return !(part & 7) && part <= part_size(1, mtu < IPV6_MIN_MTU ? IPV6_MIN_MTU : mtu) && part >= part_size(1, IPV6_MIN_MTU);
 }
 
-// may_cut reports whether a packet may be fragmented on the way.
+// may_cut reports whether a packet may be fragmented on the path.
 static __always_inline int may_cut(struct __sk_buff *ctx, const struct packet *p, int v6, __u32 mtu)
 {
 	void *data = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
@@ -69,18 +69,18 @@ static __always_inline int may_cut(struct __sk_buff *ctx, const struct packet *p
 			       (p->l4 == sizeof(struct ipv6hdr) + sizeof(struct fragment6) && is_fragment6(ctx));
 		return p->l4 == sizeof(struct ipv6hdr) && was_fragmented(ctx, mtu);
 	}
-	// Options would have to be looked at one by one.
+	// IP options would have to be examined one by one.
 	return (void *)(ip + 1) <= end && ip->version_ihl == 0x45 && !(ip->frag_off & bpf_htons(IP_DF));
 }
 
-// The longest frame of which parts are made, a bound for the verifier. It is that of the
-// largest usual MTU; what is longer, the kernel has fragmented before.
+// The longest frame that is fragmented; it is also a bound for the verifier. It allows for the
+// largest common MTU. The kernel has already fragmented anything longer.
 #define WHOLE 9216
 
-// As much as bpf_csum_diff takes at once.
+// The most that bpf_csum_diff processes in one call.
 #define BLOCK 512
 
-// sum_bytes adds up the bytes of a packet from an offset on.
+// sum_bytes adds up length bytes of a packet from an offset, as bpf_csum_diff does.
 __noinline int sum_bytes(struct __sk_buff *ctx, __u32 from, __u32 length)
 {
 	__u32 rest[4] = {};
@@ -113,8 +113,8 @@ __noinline int sum_bytes(struct __sk_buff *ctx, __u32 from, __u32 length)
 	return bpf_csum_diff(0, 0, rest, sizeof(rest), sum);
 }
 
-// complete fills in the transport's checksum if the sender has left that to the
-// network card: then the checksum of the pseudo header is there.
+// complete fills in the transport checksum if the sender left it to the network card. In this
+// case, the field contains the checksum of the pseudo header.
 __noinline int complete(struct __sk_buff *ctx, const struct packet *p, __u32 v6)
 {
 	const __u32 l3 = sizeof(struct ethhdr);
@@ -132,7 +132,7 @@ __noinline int complete(struct __sk_buff *ctx, const struct packet *p, __u32 v6)
 	if (bpf_skb_load_bytes(ctx, at, &check, sizeof(check)))
 		return -1;
 	if (!check)
-		return 0; // UDP without
+		return 0; // UDP without a checksum
 	if (v6 ? bpf_skb_load_bytes(ctx, l3 + __builtin_offsetof(struct ipv6hdr, saddr), pseudo, 32) :
 		 bpf_skb_load_bytes(ctx, l3 + __builtin_offsetof(struct iphdr, saddr), pseudo, 8))
 		return -1;
@@ -141,18 +141,17 @@ __noinline int complete(struct __sk_buff *ctx, const struct packet *p, __u32 v6)
 	sum = bpf_csum_diff(0, 0, pseudo, sizeof(pseudo), 0);
 	if (check != (__sum16)~fold(sum))
 		return 0;
-	// The one that is there stands for the pseudo header's.
+	// The pseudo header is included because its checksum is in the field.
 	check = fold((__u32)sum_bytes(ctx, l3 + p->l4, length));
 	if (!check)
 		check = 0xffff;
 	return bpf_skb_store_bytes(ctx, at, &check, sizeof(check), 0);
 }
 
-// bpf_skb_adjust_room takes off less than 4 KiB.
+// bpf_skb_adjust_room removes less than 4 KiB at a time.
 #define CUT_AT_ONCE 4088
 
-// cut makes a packet one of its parts. It returns a value other than zero if there is
-// no such part.
+// cut turns a packet into one of its parts. It returns nonzero if there is no such part.
 __noinline int cut(struct __sk_buff *ctx, __u32 v6, __u32 mtu, __u32 part)
 {
 	const __u32 l3 = sizeof(struct ethhdr), l4 = l3 + (v6 ? sizeof(struct ipv6hdr) : sizeof(struct iphdr));
@@ -168,7 +167,7 @@ __noinline int cut(struct __sk_buff *ctx, __u32 v6, __u32 mtu, __u32 part)
 			return -1;
 		payload = bpf_ntohs(ip6.payload_len);
 		if (ip6.nexthdr == IPPROTO_FRAGMENT) {
-			// It is a fragment already. Its parts take its place.
+			// The packet is already a fragment. Its parts replace it.
 			if (payload < sizeof(had) || bpf_skb_load_bytes(ctx, l4, &had, sizeof(had)) ||
 			    bpf_skb_adjust_room(ctx, -(__s32)sizeof(had), BPF_ADJ_ROOM_NET, 0))
 				return -1;
@@ -190,8 +189,8 @@ __noinline int cut(struct __sk_buff *ctx, __u32 v6, __u32 mtu, __u32 part)
 		payload = size;
 	if (bpf_skb_change_tail(ctx, l4 + from + payload, 0))
 		return -1;
-	// What is taken off includes the transport's header, so the kernel no longer
-	// wants a checksum filled in there. The first part gets it back.
+	// Removing the transport header makes the kernel forget that a checksum has to be
+	// filled in there. The header is restored in the first part.
 	begin = from ? from : sizeof(front);
 	if (!from && bpf_skb_load_bytes(ctx, l4, front, sizeof(front)))
 		return -1;
@@ -217,7 +216,7 @@ __noinline int cut(struct __sk_buff *ctx, __u32 v6, __u32 mtu, __u32 part)
 			return -1;
 	} else {
 		ip.tot_len = bpf_htons(sizeof(ip) + payload);
-		// It may have been a fragment before.
+		// The packet may already be a fragment.
 		ip.frag_off = bpf_htons(bpf_ntohs(ip.frag_off) + (from >> 3)) | (more ? bpf_htons(IP_MF) : 0);
 		checksum4(&ip);
 		if (bpf_skb_store_bytes(ctx, l3, &ip, sizeof(ip), 0))
@@ -228,16 +227,16 @@ __noinline int cut(struct __sk_buff *ctx, __u32 v6, __u32 mtu, __u32 part)
 	return 0;
 }
 
-// NO_ROOM is what a copy returns that the kernel did not take because a queue was full,
-// or that the program it came by dropped. Both are counted there.
+// NO_ROOM is the result for a copy that the kernel rejected because a queue was full, or that
+// was dropped by the program it passed through. Both are counted there.
 #define NO_ROOM -105 // -ENOBUFS
 
-// cut_up has the parts of a packet come by as copies, in their order. It returns zero if
-// there are too many of them. Otherwise it returns the number of the last one, which the
-// packet itself is to become on its way out: a sender that has fragmented a packet stops
-// sending at the first fragment of which it hears that it was dropped. On the way in
-// nobody hears of it, and parts wait in a queue which the packet itself would overtake,
-// so all of them are copies there.
+// cut_up sends the parts of a packet through the program again as copies, in order. It returns
+// zero if there would be too many. Otherwise it returns the number of the last part. On egress,
+// the packet itself must become that part: a sender that fragments a packet stops sending as
+// soon as one of its fragments is reported as dropped. On ingress, nothing is reported to the
+// sender, and the parts wait in a queue that the packet itself would overtake, so all parts are
+// copies.
 __noinline int cut_up(struct __sk_buff *ctx, const struct packet *p, __u32 v6, __u32 mtu, __u32 egress)
 {
 	__u32 size = part_size(v6, mtu), payload, last;
@@ -251,7 +250,7 @@ __noinline int cut_up(struct __sk_buff *ctx, const struct packet *p, __u32 v6, _
 	if (ctx->len > WHOLE || !size || payload <= size || payload > PARTS * size || complete(ctx, p, v6))
 		return 0;
 	last = (payload - 1) / size;
-	// All have the same identification: of IPv6 fragments this one.
+	// All parts have the same identification; this one is for IPv6.
 	ctx->cb[0] = bpf_get_prandom_u32();
 #pragma clang loop unroll(disable)
 	for (__u32 part = 0; part < PARTS; part++) {

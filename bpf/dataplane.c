@@ -2,13 +2,14 @@
 
 //go:build ignore
 
-// The programs of EPIC's data plane. docs/dataplane.md walks a packet through them.
+// The programs of EPIC's data plane. docs/dataplane.md follows a packet through them.
 
 #include "decap.h"
 #include "encap.h"
 #include "xdp.h"
 
-// Every packet that a proxy's pod sends, on the host's end of its interface.
+// epic_gateway_encap handles all packets that a proxy's pod sends. It is attached to the host
+// end of the pod's interface.
 SEC("tc")
 int epic_gateway_encap(struct __sk_buff *ctx)
 {
@@ -25,7 +26,7 @@ int epic_gateway_encap(struct __sk_buff *ctx)
 	return dropped(ctx, &p, 0, DROP_FRAME, DIRECTION_OUT);
 }
 
-// Every packet that leaves a client node by the underlay.
+// epic_client_encap handles all packets that leave a client node through the underlay.
 SEC("tc")
 int epic_client_encap(struct __sk_buff *ctx)
 {
@@ -40,8 +41,8 @@ int epic_client_encap(struct __sk_buff *ctx)
 	return TC_ACT_UNSPEC;
 }
 
-// The same packets once more, attached in another way, so nothing leaves outside a
-// tunnel if somebody removes the program above.
+// epic_client_guard handles the same packets after epic_client_encap. It is attached
+// differently, so no packet leaves outside its tunnel if epic_client_encap is removed.
 SEC("tc")
 int epic_client_guard(struct __sk_buff *ctx)
 {
@@ -52,7 +53,7 @@ int epic_client_guard(struct __sk_buff *ctx)
 	return TC_ACT_UNSPEC;
 }
 
-// Every packet that comes from the underlay.
+// epic_decap handles all packets that arrive from the underlay.
 SEC("tc")
 int epic_decap(struct __sk_buff *ctx)
 {
@@ -70,7 +71,7 @@ int epic_decap(struct __sk_buff *ctx)
 			return deliver(d->ifindex, SERVICE_PEER);
 		}
 	}
-	// The frame is for an interface of a VLAN, or for nobody.
+	// The frame belongs to the interface of a VLAN, or to none.
 	if (unlikely(ctx->vlan_present && ctx->vlan_tci & VLAN_VID_MASK))
 		return TC_ACT_UNSPEC;
 	if (ctx->protocol == bpf_htons(ETH_P_IP))
@@ -80,7 +81,7 @@ int epic_decap(struct __sk_buff *ctx)
 	return TC_ACT_UNSPEC;
 }
 
-// The same, before tc, where the interface can.
+// epic_xdp handles the same packets before tc, on interfaces that support it.
 SEC("xdp")
 int epic_xdp(struct xdp_md *ctx)
 {
@@ -95,5 +96,5 @@ int epic_xdp(struct xdp_md *ctx)
 	return XDP_PASS;
 }
 
-// Some helpers are for programs under the GPL only.
+// Some helpers are restricted to GPL programs.
 char __license[] SEC("license") = "GPL";

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
 //
-// Taking packets out of tunnels.
+// Receiving packets from tunnels.
 #pragma once
 
 #include "flows.h"
 #include "taken.h"
 
-// is_place reports whether an outer destination is one of the tunnels' ends here.
-// Other addresses may do with the port what they like.
+// is_place reports whether tunnels end at an outer destination address on this node. At any
+// other address, the port may be used for something else.
 static __noinline int is_place(const struct address *a)
 {
 	struct place place;
@@ -16,21 +16,21 @@ static __noinline int is_place(const struct address *a)
 	return bpf_map_lookup_elem(&local_endpoints, &place) != 0;
 }
 
-// outer is what the checks want to know of an outer packet.
+// outer holds the fields of an outer packet that are checked.
 struct outer {
 	struct address source;
 	struct address destination;
 	__be16 source_port;
 };
 
-// cookie_of reads a cookie, which is there, by the words to which it is aligned.
+// cookie_of reads the cookie of a packet that has one, in the words to which it is aligned.
 static __always_inline __u64 cookie_of(const struct guehdr *gue)
 {
 	return gue->cookie[0] | (__u64)gue->cookie[1] << 32;
 }
 
-// check_cookie returns why a packet is refused for its cookie, zero if it is not. The cookie
-// is that of this direction and of one of the keys that are valid.
+// check_cookie returns zero if a packet's cookie is accepted, and a drop reason otherwise. A
+// cookie is accepted if it is the one for this direction of any key that is valid.
 static __always_inline int check_cookie(const struct tunnel *t, int has_cookie, __u64 cookie)
 {
 	if (has_cookie) {
@@ -58,8 +58,8 @@ static __always_inline void outer_addresses(struct outer *o, void *l3, int v6)
 	}
 }
 
-// receiving_of returns a CPU's memory of a tunnel, if there is one. Otherwise it looks the
-// tunnel up.
+// receiving_of returns the CPU's cached copy of a tunnel if it is valid. Otherwise it looks up
+// the tunnel.
 static __always_inline struct tunnel *receiving_of(__u32 id, struct receiving *known, const struct moment *m)
 {
 	struct tunnel *t;
@@ -77,8 +77,8 @@ static __always_inline struct tunnel *receiving_of(__u32 id, struct receiving *k
 	return t;
 }
 
-// check_tunnel finds the tunnel of a packet, if it came by that tunnel's ends and has its
-// cookie.
+// check_tunnel returns the tunnel of a packet if the packet's outer addresses and ports are
+// those of the tunnel and its cookie is accepted.
 static __always_inline struct tunnel *check_tunnel(__u32 id, struct receiving *known, const struct moment *m, const struct outer *o, int has_cookie, __u64 cookie, int *reason)
 {
 	struct tunnel *t = receiving_of(id, known, m);
@@ -112,8 +112,8 @@ static __always_inline int same_endpoint(const struct endpoint *a, const struct 
 	return !((x[0] ^ y[0]) | (x[1] ^ y[1]) | (x[2] ^ y[2]));
 }
 
-// check_inner finds the policy that lets an inner packet through. Its key has been
-// made from what the endpoint's side of the packet is; here the proxy's is checked.
+// check_inner returns the policy that allows an inner packet. The endpoint's side of the packet
+// is the key of the policy; the proxy's side is checked here.
 static __always_inline struct policy *check_inner(const struct packet *p, int v6, __u32 id, struct receiving *known, const struct moment *m, int *reason)
 {
 	struct endpoint endpoint;
@@ -142,8 +142,8 @@ static __always_inline struct policy *check_inner(const struct packet *p, int v6
 	return policy;
 }
 
-// remember notes on a client node by which tunnel a flow came, where several lead to the
-// same endpoint. It returns zero if the flow is another tunnel's.
+// remember records on a client node the tunnel through which a flow arrived, if several lead to
+// the endpoint. It returns zero if the flow belongs to another tunnel.
 static __always_inline int remember(const struct packet *p, const struct policy *policy, __u32 id, const struct moment *m)
 {
 	if (likely(!(policy->flags & SERVICE_SHARED)))
@@ -153,7 +153,7 @@ static __always_inline int remember(const struct packet *p, const struct policy 
 	return note_tunnel(p, id, flow_time(m));
 }
 
-// interface_of finds out which of a proxy's interfaces gets a packet.
+// interface_of returns the interface of the proxy that gets a packet.
 static __always_inline __u32 interface_of(const struct packet *p, const struct policy *policy, __u32 id, const struct moment *m)
 {
 	__u32 ifindex = policy->ifindex, noted;
@@ -174,9 +174,9 @@ static __always_inline __u32 interface_of(const struct packet *p, const struct p
 	return ifindex;
 }
 
-// combine gives the inner packet's traffic class on leaving the tunnel: the outer
-// DSCP (uniform model), and ECN by figure 4 of RFC 6040. It returns -1 where that
-// says to drop.
+// combine returns the traffic class of the inner packet when it leaves the tunnel: the outer
+// DSCP (uniform model), and ECN according to figure 4 of RFC 6040. It returns -1 if the packet
+// must be dropped.
 static __always_inline int combine(__u8 outer, __u8 inner)
 {
 	__u8 in = inner & 3, out = outer & 3;
@@ -210,8 +210,8 @@ __noinline int set_tos(struct __sk_buff *ctx, __u32 offset, __u32 v6, __u32 from
 	}
 }
 
-// What the XDP program tells the tc program of a packet that it has taken out of a
-// tunnel for a proxy. Packets of one flow have the same, so GRO can merge them.
+// delivery is what the XDP program passes to the tc program with a packet that it has
+// decapsulated for a proxy. It is the same for all packets of a flow, so GRO can merge them.
 #define DELIVERY 0x45504943
 struct delivery {
 	__u32 magic;
@@ -220,7 +220,7 @@ struct delivery {
 	__u8 pad[2];
 };
 
-// deliver hands a packet to a proxy's interface.
+// deliver redirects a packet to a proxy's interface.
 static __always_inline int deliver(__u32 ifindex, __u32 flags)
 {
 	if (likely(flags & SERVICE_PEER))
@@ -234,8 +234,8 @@ static __always_inline void set_macs(struct ethhdr *eth, const __u8 *mac)
 	__builtin_memcpy(eth->h_dest, mac, ETH_ALEN);
 }
 
-// decapsulate takes a packet out of the tunnel that its GUE header names. The outer
-// header has no options and is no fragment.
+// decapsulate receives a packet from the tunnel in its GUE header. The outer header has no
+// options and is not a fragment.
 static __always_inline int decapsulate(struct __sk_buff *ctx, int outer6, int v6, int cookie, __u32 id, __u32 udp_len, __u8 outer_tos)
 {
 	const __u32 udp_at = sizeof(struct ethhdr) + (outer6 ? sizeof(struct ipv6hdr) : sizeof(struct iphdr));
@@ -270,7 +270,8 @@ static __always_inline int decapsulate(struct __sk_buff *ctx, int outer6, int v6
 	if (unlikely(reason))
 		return dropped(ctx, &p, id, reason, DIRECTION_IN);
 	if (likely(!gso)) {
-		// The lengths have to nest; a link may have padded the frame.
+		// Each length must be within the next outer one; a link may have padded the
+		// frame.
 		if (unlikely(!is_whole(&p, udp_len - headers) || udp_len < headers || udp_len + udp_at > ctx->len))
 			return dropped(ctx, &p, id, DROP_MALFORMED, DIRECTION_IN);
 	} else {
@@ -283,7 +284,7 @@ static __always_inline int decapsulate(struct __sk_buff *ctx, int outer6, int v6
 	policy = check_inner(&p, v6, id, known, &moment, &reason);
 	if (unlikely(!policy))
 		return dropped(ctx, &p, id, reason, DIRECTION_IN);
-	// The XDP program leaves packets with SYN to this one.
+	// The XDP program leaves packets with SYN to this program.
 	if (unlikely(policy->flags & SERVICE_LEAVING) && opens_tcp(&p))
 		return dropped(ctx, &p, id, DROP_NOT_REGISTERED, DIRECTION_IN);
 	if (!gateway && unlikely(!remember(&p, policy, id, &moment))) {
@@ -338,8 +339,8 @@ static __always_inline int decapsulate(struct __sk_buff *ctx, int outer6, int v6
 	return TC_ACT_UNSPEC;
 }
 
-// refuse drops what came to a tunnel's end with an outer packet that no tunnel
-// makes. What only looks so, because it goes elsewhere, passes.
+// refuse drops a packet for the end of a tunnel whose outer headers are not those of any
+// tunnel. A packet for another address passes, because it only resembles a tunnel's.
 __noinline int refuse(struct __sk_buff *ctx, __u32 v6, __u32 reason)
 {
 	void *data = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
@@ -358,7 +359,7 @@ __noinline int refuse(struct __sk_buff *ctx, __u32 v6, __u32 reason)
 	return dropped(ctx, &p, 0, reason, DIRECTION_IN);
 }
 
-// linear makes sure that the first bytes can be read directly.
+// linear makes the first bytes of a packet available for direct access.
 static __always_inline int linear(struct __sk_buff *ctx, __u32 length)
 {
 	void *data = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
@@ -368,7 +369,7 @@ static __always_inline int linear(struct __sk_buff *ctx, __u32 length)
 	return ctx->len < length ? -1 : bpf_skb_pull_data(ctx, length);
 }
 
-// decap_ip looks at a packet that has an outer header of one family.
+// decap_ip handles a packet with an outer header of one family.
 static __always_inline int decap_ip(struct __sk_buff *ctx, int outer6)
 {
 	const __u32 l3 = sizeof(struct ethhdr);
@@ -389,8 +390,8 @@ static __always_inline int decap_ip(struct __sk_buff *ctx, int outer6)
 		struct ipv6hdr *ip = data + l3;
 
 		if (unlikely(ip->nexthdr == IPPROTO_FRAGMENT)) {
-			// The transport is eight bytes further on. A later fragment has none,
-			// and is of no use without the first.
+			// The transport header is eight bytes further on. A later fragment has
+			// none, and is useless without the first.
 			if (((__u8 *)udp)[0] != IPPROTO_UDP || udp->dest & bpf_htons(0xfff8))
 				return TC_ACT_UNSPEC;
 			if (linear(ctx, l4 + 8 + sizeof(*udp)))
@@ -411,7 +412,7 @@ static __always_inline int decap_ip(struct __sk_buff *ctx, int outer6)
 		if (ip->protocol != IPPROTO_UDP)
 			return TC_ACT_UNSPEC;
 		if (unlikely(ip->frag_off & bpf_htons(IP_OFFSET)))
-			return TC_ACT_UNSPEC; // of no use without the first
+			return TC_ACT_UNSPEC; // useless without the first fragment
 		if (unlikely(ip->version_ihl != 0x45)) {
 			__u32 length = (ip->version_ihl & 0x0f) * 4;
 
@@ -455,8 +456,8 @@ static __always_inline int decap_ip(struct __sk_buff *ctx, int outer6)
 		return decapsulate(ctx, outer6, 0, 0, bpf_ntohl(gue->tunnel), bpf_ntohs(udp->len), tos);
 	if (gue->word == GUE_DATA6)
 		return decapsulate(ctx, outer6, 1, 0, bpf_ntohl(gue->tunnel), bpf_ntohs(udp->len), tos);
-	// The node program's socket gets control packets of tunnels that are here, and
-	// believes none. Others would only keep it busy.
+	// Control packets of tunnels on this node go to the node program's socket, which
+	// authenticates every one. Others would only keep it busy.
 	if (gue->word == GUE_CONTROL) {
 		__u32 id = bpf_ntohl(gue->tunnel);
 

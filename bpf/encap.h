@@ -1,28 +1,28 @@
 // SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
 //
-// Putting packets into tunnels.
+// Sending packets into tunnels.
 #pragma once
 
 #include "answer.h"
 #include "cut.h"
 #include "flows.h"
 
-// Marks a buffer that the client's program has put into a tunnel, for when it
-// comes by again on its way out.
+// Marks a buffer that the client's program has encapsulated, for when it passes through the
+// program again on egress.
 #define ENCAPSULATED 0xe91c
 
 static __always_inline __u16 limit16(__u32 value)
 {
-	// Only a GSO packet can be longer, whose segments get lengths of their own.
+	// Only a GSO packet can be longer, and each of its segments gets its own length.
 	return value > 0xffff ? 0xffff : value;
 }
 
-// Every so often a packet goes by the neighbor's own send function, so the
-// kernel keeps checking that the neighbor is still there.
+// Once in this many packets, one is sent with the neighbor's own send function, so the kernel
+// keeps verifying that the neighbor is reachable.
 #define NEIGHBOUR_EVERY 64
 
-// copy_mac copies an address by words, which the compiler does not do by itself: it
-// can't know that both are aligned for that.
+// copy_mac copies a hardware address in words. The compiler does not do this because it can't
+// know that both addresses are aligned.
 static __always_inline void copy_mac(__u8 *to, const __u8 *from)
 {
 #pragma unroll
@@ -37,8 +37,8 @@ static __always_inline void write_macs(struct ethhdr *eth, const struct way *way
 	eth->h_proto = protocol;
 }
 
-// write_ip4 sums up what it writes and not what is written, which the CPU would have to
-// wait for.
+// write_ip4 sums the values it writes instead of reading the header back, which would stall the
+// CPU.
 static __always_inline void write_ip4(struct iphdr *ip, const struct tunnel *t, __u8 tos, __be16 length)
 {
 	__be32 local = mapped(&t->local), remote = mapped(&t->remote);
@@ -46,7 +46,7 @@ static __always_inline void write_ip4(struct iphdr *ip, const struct tunnel *t, 
 
 	*(__be16 *)&ip->version_ihl = begin;
 	ip->tot_len = length;
-	ip->id = 0; // not needed where fragmenting is forbidden (RFC 6864)
+	ip->id = 0; // not needed if fragmentation is forbidden (RFC 6864)
 	ip->frag_off = bpf_htons(IP_DF);
 	*(__be16 *)&ip->ttl = ttl;
 	ip->check = fold((__u64)begin + length + bpf_htons(IP_DF) + ttl + local + remote);
@@ -64,7 +64,7 @@ static __always_inline void write_ip6(struct ipv6hdr *ip, const struct tunnel *t
 	__builtin_memcpy(ip->daddr, t->remote.bytes, 16);
 }
 
-// write_gue returns a value other than zero if there is no room for the cookie.
+// write_gue returns nonzero if there is no room for the cookie.
 static __always_inline int write_gue(void *to, void *end, const struct tunnel *t, __u32 id, __u32 length, int v6, int cookie)
 {
 	struct udphdr *udp = to;
@@ -73,7 +73,7 @@ static __always_inline int write_gue(void *to, void *end, const struct tunnel *t
 	udp->source = t->local_port;
 	udp->dest = t->remote_port;
 	udp->len = bpf_htons(limit16(length + UDP_GUE_LEN + (cookie ? COOKIE_LEN : 0)));
-	// A tunnel may leave it out, also over IPv6 (RFC 6935): what is inside has
+	// A tunnel may omit the UDP checksum, even over IPv6 (RFC 6935): the inner packet has
 	// its own.
 	udp->check = 0;
 	gue->tunnel = bpf_htonl(id);
@@ -89,8 +89,8 @@ static __always_inline int write_gue(void *to, void *end, const struct tunnel *t
 	return 0;
 }
 
-// find_way asks the kernel for the route of an outer packet of a length. The neighbor's
-// address, if the result is a success, and the MTU are then in the way.
+// find_way looks up the kernel's route for an outer packet of the given length. It stores the
+// interface and the MTU in way, and on success also the hardware addresses.
 static __noinline long find_way(struct __sk_buff *ctx, const struct tunnel *t, struct way *way, __u32 length, int egress)
 {
 	struct bpf_fib_lookup fib = {};
@@ -115,7 +115,7 @@ static __noinline long find_way(struct __sk_buff *ctx, const struct tunnel *t, s
 	way->validity.generation = 0;
 	route = bpf_fib_lookup(ctx, &fib, sizeof(fib), 0);
 	if (unlikely(route == BPF_FIB_LKUP_RET_FWD_DISABLED)) {
-		// A host that forwards nothing can be asked for one interface only.
+		// On a host that does not forward, only a lookup for one interface is possible.
 		fib.ifindex = egress ? ctx->ifindex : uplink;
 		fib.len_mtu = length;
 		route = bpf_fib_lookup(ctx, &fib, sizeof(fib), BPF_FIB_LOOKUP_OUTPUT);
@@ -129,8 +129,8 @@ static __noinline long find_way(struct __sk_buff *ctx, const struct tunnel *t, s
 	return route;
 }
 
-// know_way reports whether a way is that of a tunnel's packet and still holds. If not, it
-// is made ready for being asked for.
+// know_way reports whether way is valid for a packet of the tunnel. If not, it fills in the
+// input of find_way.
 static __always_inline int know_way(struct __sk_buff *ctx, struct way *way, __u32 id, __u8 tos, const struct moment *m)
 {
 	__u32 from = ctx->ifindex;
@@ -142,8 +142,8 @@ static __always_inline int know_way(struct __sk_buff *ctx, struct way *way, __u3
 	return 0;
 }
 
-// encapsulate sends a packet by a tunnel. The outer packet's next hop is looked up
-// here, so it does not go through the host's routing and netfilter.
+// encapsulate sends a packet into a tunnel. It looks up the next hop of the outer packet, which
+// therefore bypasses the host's routing and netfilter.
 static __always_inline int encapsulate(struct __sk_buff *ctx, struct packet *p, int v6, __u32 id, struct tunnel *t, const struct moment *m, int egress)
 {
 	struct way *way;
@@ -166,7 +166,7 @@ static __always_inline int encapsulate(struct __sk_buff *ctx, struct packet *p, 
 	if (likely(!gso)) {
 		if (unlikely(!is_whole(p, length)))
 			return dropped(ctx, p, id, DROP_MALFORMED, DIRECTION_OUT);
-		// What follows the packet in its frame belongs to nobody.
+		// Remove bytes that follow the packet in its frame.
 		if (unlikely(p->total != length)) {
 			length = p->total;
 			if (bpf_skb_change_tail(ctx, sizeof(struct ethhdr) + length, 0))
@@ -200,8 +200,8 @@ static __always_inline int encapsulate(struct __sk_buff *ctx, struct packet *p, 
 			return dropped(ctx, p, id, DROP_NO_ROUTE, DIRECTION_OUT);
 		return refused(ctx, p, v6, id, DROP_NO_ROUTE);
 	}
-	// The way to the far end may be narrower than the interface. Kernels before
-	// 5.12 do not say by how much.
+	// The path MTU to the far end may be smaller than the MTU of the interface. Kernels
+	// before 5.12 do not return it.
 	if (route != BPF_FIB_LKUP_RET_NO_NEIGH && route != BPF_FIB_LKUP_RET_UNSUPP_LWT &&
 	    way->mtu > overhead && way->mtu - overhead < mtu)
 		mtu = way->mtu - overhead;
@@ -224,12 +224,12 @@ static __always_inline int encapsulate(struct __sk_buff *ctx, struct packet *p, 
 				return bpf_redirect(ctx->ifindex, egress ? BPF_F_INGRESS : 0);
 			}
 			if (!egress)
-				return TC_ACT_SHOT; // its parts are on their way
+				return TC_ACT_SHOT; // the parts have been queued
 		}
 		if (cut(ctx, v6, mtu, part))
 			return dropped(ctx, p, id, DROP_INTERNAL, DIRECTION_OUT);
 		length = ctx->len - sizeof(struct ethhdr);
-		// The way that was found is that of the whole packet.
+		// The first lookup was for the whole packet.
 		route = find_way(ctx, t, way, length + overhead, egress);
 		if (route != BPF_FIB_LKUP_RET_SUCCESS && route != BPF_FIB_LKUP_RET_NO_NEIGH && route != BPF_FIB_LKUP_RET_UNSUPP_LWT)
 			return dropped(ctx, p, id, DROP_NO_ROUTE, DIRECTION_OUT);
@@ -273,24 +273,27 @@ static __always_inline int encapsulate(struct __sk_buff *ctx, struct packet *p, 
 		return bpf_redirect_neigh(target, 0, 0, 0);
 	}
 	if (egress && target == ctx->ifindex)
-		return TC_ACT_UNSPEC; // it is on its way out there already
+		return TC_ACT_UNSPEC; // already on its way out of that interface
 	if (egress)
 		ctx->tc_index = ENCAPSULATED;
 	return bpf_redirect(target, 0);
 }
 
-// The result about a packet is a tunnel with the first bit, that it is for no
-// endpoint with the second, above why it is dropped all the same, that it opens a connection
-// to an endpoint that leaves, by a tunnel, with the third, that its flow is another pod's, by a
-// tunnel, with the fourth, or else a verdict.
+// look_gateway and look_client return one of these bits with a value in the lower 32 bits, or
+// none of them and a verdict:
+//   INTO: the packet goes into this tunnel.
+//   ELSEWHERE: the packet is not for an endpoint; the value is the reason to drop it anyway,
+//   or zero.
+//   LEAVES: the packet opens a connection to an endpoint of this tunnel that is leaving.
+//   TAKEN: the packet is for this tunnel, but its flow belongs to another pod.
 #define INTO (1LL << 32)
 #define ELSEWHERE (1LL << 33)
 #define LEAVES (1LL << 34)
 #define TAKEN (1LL << 35)
 #define VERDICT(v) ((long)(__u32)(v))
 
-// look_gateway finds out into which tunnel a proxy's packet goes, or what else becomes of
-// it. The result of reading the packet is in flags, above the family.
+// look_gateway returns the tunnel for a packet that a proxy sends, or what else to do with it.
+// flags is the result of parsing the packet, shifted left, with the family in the lowest bit.
 static __noinline long look_gateway(struct __sk_buff *ctx, struct packet *p, struct sending *known, const struct moment *m, __u32 flags)
 {
 	__u32 ifindex = ctx->ifindex, v6 = flags & 1, tunnel;
@@ -333,7 +336,7 @@ static __noinline long look_gateway(struct __sk_buff *ctx, struct packet *p, str
 	return INTO | tunnel;
 }
 
-// encap_gateway runs on what a proxy sends.
+// encap_gateway handles a packet that a proxy sends.
 static __always_inline int encap_gateway(struct __sk_buff *ctx, int v6)
 {
 	struct moment moment = this_moment();
@@ -353,7 +356,7 @@ static __always_inline int encap_gateway(struct __sk_buff *ctx, int v6)
 	} else {
 		found = look_gateway(ctx, &p, known, &moment, !!v6 | result << 1);
 		if (found & ELSEWHERE) {
-			// Here, because the stack below is used up there.
+			// Called here because look_gateway leaves too little stack.
 			result = found;
 			if (likely(!result))
 				result = answers(ctx, &p, v6);
@@ -373,7 +376,7 @@ static __always_inline int encap_gateway(struct __sk_buff *ctx, int v6)
 	return encapsulate(ctx, &p, v6, tunnel, t, &moment, 0);
 }
 
-// reply_of makes the key under which the tunnel of an answer is found.
+// reply_of makes the key of the tunnel for a reply.
 static __always_inline void reply_of(struct flow *f, const struct packet *p, int port)
 {
 	f->source = p->flow.source;
@@ -384,9 +387,9 @@ static __always_inline void reply_of(struct flow *f, const struct packet *p, int
 	f->pad[0] = f->pad[1] = f->pad[2] = 0;
 }
 
-// outside is what happens to a packet that no endpoint sends to its proxy, as far as its
-// port tells. If its address is that of an endpoint, fragments that follow it have to go
-// the same way.
+// outside passes a packet that, judging by its port, no endpoint sends to its proxy. If it is
+// the first fragment of a packet from an endpoint's address, the later fragments must pass as
+// well.
 static __always_inline int outside(const struct packet *p)
 {
 	struct fragments fragments;
@@ -403,8 +406,9 @@ static __always_inline int outside(const struct packet *p)
 	return TC_ACT_UNSPEC;
 }
 
-// is_receiver reports whether an endpoint may answer to where a packet goes, as far as a hash of
-// that address tells. The node program sets the bits before the answers are let in.
+// is_receiver reports whether an endpoint may be sending to the destination of a packet,
+// judging by a hash of the address. The node program sets the bits before it adds the entries
+// of replies.
 static __always_inline int is_receiver(struct __sk_buff *ctx, int v6)
 {
 	void *l3 = (void *)(long)ctx->data + sizeof(struct ethhdr), *end = (void *)(long)ctx->data_end;
@@ -427,8 +431,8 @@ static __always_inline int is_receiver(struct __sk_buff *ctx, int v6)
 	return receivers[hash / 64] >> (hash & 63) & 1;
 }
 
-// look_client finds out into which tunnel a packet goes that leaves a client node, or what
-// else becomes of it.
+// look_client returns the tunnel for a packet that leaves a client node, or what else to do
+// with it.
 static __noinline long look_client(struct __sk_buff *ctx, struct packet *p, struct sending *known, const struct moment *m, __u32 flags)
 {
 	__u32 v6 = flags & 1, tunnel;
@@ -488,8 +492,9 @@ static __noinline long look_client(struct __sk_buff *ctx, struct packet *p, stru
 	return INTO | tunnel;
 }
 
-// guard_client runs on everything that leaves a client node, behind encap_client, by which
-// nothing comes that belongs into a tunnel. If somebody has removed that, it is dropped here.
+// guard_client handles all packets that leave a client node after encap_client, which lets no
+// packet pass that belongs in a tunnel. If encap_client was removed, such packets are dropped
+// here.
 static __always_inline int guard_client(struct __sk_buff *ctx, int v6)
 {
 	struct moment moment;
@@ -511,8 +516,8 @@ static __always_inline int guard_client(struct __sk_buff *ctx, int v6)
 	return found;
 }
 
-// encap_client runs on everything that leaves a client node. What an endpoint sends to
-// its proxy goes into a tunnel or is dropped, whatever was forgotten.
+// encap_client handles all packets that leave a client node. Packets that an endpoint sends to
+// its proxy go into a tunnel or are dropped, even if flows or fragments were evicted.
 static __always_inline int encap_client(struct __sk_buff *ctx, int v6)
 {
 	struct moment moment;

@@ -1,26 +1,26 @@
 // SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
 //
-// Which of several tunnels, or of several pods of a proxy on this gateway, a flow belongs to.
-// All pods of a proxy have its address, and each chooses its ports by itself. Two of them may
-// choose the same port toward the same endpoint, which cannot tell them apart: the flow then
-// stays with the first until it ends, and the second is refused.
+// Which of several tunnels, or of several pods of a proxy on this gateway node, a flow belongs
+// to. All pods of a proxy share its address, and each chooses its own ports. Two pods may
+// choose the same port toward the same endpoint, which can't distinguish them. The flow then
+// belongs to the first pod until it ends, and the second pod is refused.
 //
-// On a gateway each address has a map of its own, so a flood of flows of one proxy makes the
-// node forget flows of no other.
+// On a gateway node, each address has its own map, so a flood of flows of one proxy never
+// evicts flows of another.
 #pragma once
 
 #include "fragments.h"
 #include "memory.h"
 
-// Times of flows are in units of about a second.
+// Times of flows are in units of 2^30 ns, about a second.
 #define FLOW_UNIT 30
 
-// For how long a TCP flow is in use that has sent nothing: 65 minutes. Proxies close
-// connections that were idle for an hour.
+// How long a TCP flow without packets stays in use: 65 minutes. Proxies close connections that
+// were idle for an hour.
 #define FLOW_IDLE_TCP 3632
 
-// The same for what has no connection, and for a TCP flow that the endpoint has not answered:
-// 64 seconds. Proxies forget a UDP session that was idle for a minute.
+// The same for flows without a connection, and for TCP flows that the endpoint has not
+// answered: 64 seconds. Proxies forget a UDP session that was idle for a minute.
 #define FLOW_IDLE 60
 
 static __always_inline __u32 flow_time(const struct moment *m)
@@ -28,10 +28,10 @@ static __always_inline __u32 flow_time(const struct moment *m)
 	return m->now >> FLOW_UNIT;
 }
 
-// is_taken reports whether a packet, which came by another way than its flow, may not take
-// the flow over. Of TCP only a segment that opens a connection may not: the endpoint would
-// take it for a forged one of the connection that it has. Others follow a connection that
-// goes another way from now on.
+// is_taken reports whether a packet that arrived through another tunnel or interface than its
+// flow is refused instead of taking over the flow. For TCP, only a segment that opens a
+// connection is refused: the endpoint would treat it as a forged segment of the connection that
+// it already has. Other segments belong to a connection that has moved to another path.
 static __always_inline int is_taken(const struct path *had, const struct packet *p, __u32 now)
 {
 	__u32 idle = now - had->seen;
@@ -45,8 +45,8 @@ static __always_inline int is_taken(const struct path *had, const struct packet 
 	return idle <= (had->answered ? FLOW_IDLE_TCP : FLOW_IDLE);
 }
 
-// is_there reports whether what a flow goes by is still there, and on a client node still
-// leads to the endpoint.
+// is_there reports whether the tunnel and, on a gateway node, the interface of a flow still
+// exist, and on a client node whether the tunnel still leads to the endpoint.
 static __always_inline int is_there(const struct path *had, const struct packet *p)
 {
 	struct endpoint endpoint;
@@ -59,15 +59,15 @@ static __always_inline int is_there(const struct path *had, const struct packet 
 	return bpf_map_lookup_elem(&policies, &endpoint) != 0;
 }
 
-// flow_result is what became of noting a flow.
+// flow_result is the result of recording a flow.
 enum flow_result {
 	FLOW_KNOWN,
 	FLOW_NOTED,
-	FLOW_TAKEN, // it is another's
+	FLOW_TAKEN, // it belongs to another tunnel or pod
 };
 
-// claim_flow notes that a packet from the proxy comes by a tunnel, and on a gateway by an
-// interface.
+// claim_flow records the tunnel through which a packet from the proxy arrives and, on a gateway
+// node, the interface.
 static __always_inline enum flow_result claim_flow(void *flows, const struct packet *p, __u32 tunnel, __u32 ifindex, __u32 now)
 {
 	struct path path = {.tunnel = tunnel, .ifindex = ifindex, .seen = now}, *had;
@@ -88,14 +88,14 @@ static __always_inline enum flow_result claim_flow(void *flows, const struct pac
 	}
 	if (had && is_taken(had, p, now) && is_there(had, p))
 		return FLOW_TAKEN;
-	// Nothing answers a reset.
+	// A reset gets no reply, so it does not take over the flow.
 	if (had && path.sent & TCP_RST)
 		return FLOW_KNOWN;
 	bpf_map_update_elem(flows, &p->flow, &path, BPF_ANY);
 	return FLOW_NOTED;
 }
 
-// answer_flow notes that the endpoint sends a packet of a flow.
+// answer_flow records that the endpoint has sent a packet of a flow.
 static __always_inline void answer_flow(struct path *path, const struct packet *p, __u32 now)
 {
 	__u8 flags = 0;
@@ -110,8 +110,9 @@ static __always_inline void answer_flow(struct path *path, const struct packet *
 		path->answered |= flags;
 }
 
-// note_flow notes by which interface and tunnel a proxy sends a flow. It returns zero if the
-// flow is another's. This and what follows is global, so the verifier looks at it once.
+// note_flow records the interface and the tunnel through which a proxy sends a flow. It returns
+// zero if the flow belongs to another pod. This function and those below are global, so the
+// verifier checks them once.
 __noinline int note_flow(const struct packet *p, __u32 tunnel, __u32 ifindex, __u32 now)
 {
 	enum flow_result result;
@@ -128,8 +129,8 @@ __noinline int note_flow(const struct packet *p, __u32 tunnel, __u32 ifindex, __
 	return result != FLOW_TAKEN;
 }
 
-// note_tunnel notes on a client node by which tunnel a flow comes. It returns zero if the flow
-// is another tunnel's.
+// note_tunnel records on a client node the tunnel through which a flow arrives. It returns zero
+// if the flow belongs to another tunnel.
 __noinline int note_tunnel(const struct packet *p, __u32 tunnel, __u32 now)
 {
 	if (!p)
@@ -137,8 +138,8 @@ __noinline int note_tunnel(const struct packet *p, __u32 tunnel, __u32 now)
 	return claim_flow(&flows, p, tunnel, 0, now) != FLOW_TAKEN;
 }
 
-// interface_of_flow returns the interface by which a flow is sent. It is another one, which
-// the caller names, if that is not known.
+// interface_of_flow returns the interface from which a flow is sent, or the given default if it
+// is unknown.
 __noinline __u32 interface_of_flow(const struct packet *p, __u32 tunnel, __u32 otherwise, __u32 now)
 {
 	struct path *path;
@@ -150,8 +151,8 @@ __noinline __u32 interface_of_flow(const struct packet *p, __u32 tunnel, __u32 o
 	if (!flows)
 		return otherwise;
 	path = bpf_map_lookup_elem(flows, &p->flow);
-	// A flow of a pod that is gone may have the ports of one that is there and opened its
-	// connection while it was the only pod.
+	// A recorded flow of a pod that no longer exists may have the same ports as the flow of
+	// an existing pod that opened its connection while it was the only pod.
 	if (likely(path && path->tunnel == tunnel && bpf_map_lookup_elem(&proxies, &path->ifindex))) {
 		answer_flow(path, p, now);
 		return path->ifindex;

@@ -1,14 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
 //
-// The way of the rest of a fragmented packet at a gateway, noted from its first fragment.
-// Each address of a proxy has a map of its own for that, so a flood of fragments of one proxy
-// makes the node forget those of no other.
+// The tunnel and interface of the later fragments of a packet on a gateway node, as recorded
+// from its first fragment. Each address of a proxy has its own map, so a flood of fragments of one proxy never
+// evicts entries of another.
 #pragma once
 
 #include "maps.h"
 #include "packet.h"
 
-// count_noted counts that something of a proxy's address was noted, or that it was not known.
+// count_noted counts that a flow or first fragment of a proxy's address was recorded, or that
+// it was unknown.
 static __always_inline void count_noted(void *counts, const struct packet *p, int known)
 {
 	struct flow_count *c = bpf_map_lookup_elem(counts, &p->flow.destination);
@@ -17,9 +18,10 @@ static __always_inline void count_noted(void *counts, const struct packet *p, in
 		__sync_fetch_and_add(known ? &c->noted : &c->unknown, 1);
 }
 
-// note_first notes where the fragments that follow a first one go: by a tunnel, zero if by
-// none, and by a proxy's interface. The scope is what they come by. The proxy's address has
-// been checked. This and what follows is global, so the verifier looks at it once.
+// note_first records where the later fragments of a packet go: the tunnel, zero for none, and
+// the proxy's interface. The scope is the interface or tunnel on which they arrive. The caller
+// has checked the proxy's address. This function and those below are global, so the verifier
+// checks them once.
 __noinline int note_first(const struct packet *p, __u32 scope, __u32 tunnel, __u32 ifindex)
 {
 	struct fragment_path path = {.tunnel = tunnel, .ifindex = ifindex};
@@ -37,8 +39,8 @@ __noinline int note_first(const struct packet *p, __u32 scope, __u32 tunnel, __u
 	return 0;
 }
 
-// rest_goes returns the interface that was noted with the first fragment of a packet, if that
-// went by the tunnel, zero for none. Otherwise it returns a negative number.
+// rest_goes returns the interface that was recorded with the first fragment of a packet if that
+// used the given tunnel, zero for none. Otherwise it returns a negative number.
 __noinline long rest_goes(const struct packet *p, __u32 scope, __u32 tunnel)
 {
 	struct fragments key;

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
 //
-// The maps. Tunnels, services and policies never evict: a full one is an error
-// that the node program reports. Flows and fragments are learned from packets, so
-// the least recently used gives way. Sizes are set by the node program.
+// The maps. Tunnels, services and policies are never evicted: if such a map is full, the node
+// program reports an error. Flows and fragments are learned from packets, and the least
+// recently used ones are evicted. The node program sets the sizes.
 #pragma once
 
 #include "layout.h"
@@ -57,8 +57,8 @@ struct {
 	__type(value, struct proxy);
 } proxies SEC(".maps");
 
-// The published ports of each proxy at its own addresses, by its interface. Outside a
-// tunnel a proxy may only answer from these. The entry of an address without port is for
+// The published ports of each proxy at its own addresses, by its interface. Outside tunnels, a
+// proxy may only send replies from these ports. The entry of an address without a port is for
 // ICMP.
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
@@ -68,8 +68,8 @@ struct {
 	__type(value, __u32);
 } published_ports SEC(".maps");
 
-// The endpoints that a proxy reaches without a tunnel, by its interface. An endpoint that
-// was removed, or has a tunnel, has no entry here.
+// The endpoints that a proxy reaches without a tunnel, by its interface. Endpoints that were
+// removed or that have a tunnel have no entry here.
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(map_flags, BPF_F_NO_PREALLOC);
@@ -109,9 +109,9 @@ struct one_proxys_flows {
 	__type(value, struct path);
 };
 
-// A map like flows for each address of proxies that several interfaces of a gateway have. So
-// what is learned from one proxy's packets displaces nothing that was learned from another's.
-// The node program makes and removes them.
+// A map like flows for each address of a proxy that has several interfaces on a gateway node.
+// Flows learned from one proxy's packets therefore never evict those of another. The node
+// program creates and removes these maps.
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH_OF_MAPS);
 	__uint(map_flags, BPF_F_NO_PREALLOC);
@@ -128,8 +128,8 @@ struct {
 	__type(value, struct flow_count);
 } flow_counts SEC(".maps");
 
-// The packets whose first fragment has come by, on a client node. All of its endpoints are
-// of one tenant.
+// The packets whose first fragment was seen, on a client node. All endpoints of a client node
+// belong to one tenant.
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
 	__uint(max_entries, 8192);
@@ -144,8 +144,8 @@ struct one_proxys_fragments {
 	__type(value, struct fragment_path);
 };
 
-// A map like fragmented for each address of a proxy on a gateway. The node program makes and
-// removes them, as those of flows.
+// A map like fragmented for each address of a proxy on a gateway node. The node program creates
+// and removes these maps, like those in proxy_flows.
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH_OF_MAPS);
 	__uint(map_flags, BPF_F_NO_PREALLOC);
@@ -162,7 +162,7 @@ struct {
 	__type(value, struct flow_count);
 } fragment_counts SEC(".maps");
 
-// Every CPU's routes of the tunnels that it has sent by last, by their IDs.
+// For each CPU, the routes of the tunnels it last sent packets into, by tunnel ID.
 #define ROUTE_CACHE 16384
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
@@ -171,8 +171,8 @@ struct {
 	__type(value, struct way);
 } route_cache SEC(".maps");
 
-// What every CPU knows of the packets that it has seen last. There are few, so they
-// stay in the CPU's own cache.
+// For each CPU, the lookup results for recent packets. These caches are small, so they stay in
+// the CPU's own cache.
 #define ENCAP_CACHE 64
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
@@ -202,26 +202,27 @@ struct {
 	__type(value, struct event);
 } events SEC(".maps");
 
-// Set before loading.
+// Set before the programs are loaded.
 const volatile __u8 gateway = 1; // this node is a gateway
-const volatile __be16 port = 0;  // of the tunnels at this node
+const volatile __be16 port = 0;  // of the tunnels on this node
 
 // An interface of the underlay.
 volatile __u32 uplink;
 
-// A bit for the hash of each address in replies to which endpoints answer. A client node's
-// other traffic, all of which its program sees, nearly always ends here.
+// A bit for the hash of each address in replies to which endpoints send. The client program
+// sees all other traffic of the node too; nearly all of it is recognized here without
+// any lookup.
 #define RECEIVERS 65536
 volatile __u64 receivers[RECEIVERS / 64];
 
-// An earlier version, which knew no published ports, left proxies behind whose ports are not
-// all known yet. Until they are, what they send outside tunnels passes as it did.
+// Set while published ports are not all known after an upgrade from a version without them:
+// until they are, packets that the proxies of that version send outside tunnels pass as before.
 volatile __u32 lenient;
 
-// How often the maps have been changed.
+// Number of changes of the maps.
 volatile __u32 generation;
 
-// The IDs of the tunnels that are traced, zero where there is none. The count is
-// looked at first, so a packet pays one load while nothing is traced.
+// The IDs of the traced tunnels; unused elements are zero. Their number is checked first, so a
+// packet costs only one load while nothing is traced.
 volatile __u32 traces;
 volatile __u32 traced[TRACES];

@@ -1,21 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
 //
-// What a CPU remembers of what it has looked up. Programs of one CPU do not interrupt each
-// other, because all run with bottom halves disabled, so an entry does not change while it is
-// used.
+// Lookup results cached by each CPU. Programs on one CPU do not interrupt each other because
+// all of them run with bottom halves disabled, so an entry does not change while it is used.
 #pragma once
 
 #include "maps.h"
 
-// How long something is used without looking again, in ns. So much later programs follow a
-// change of the maps that the node program has not made.
+// How long a cached result is used without another lookup, in ns. Changes of the maps that were
+// not made by the node program take effect after this time at the latest.
 #define LASTS 10000000
 
-// The same for routes. So much later than the kernel's own packets, a tunnel's packets follow
-// a change of these.
+// The same for routes. A tunnel's packets follow a change of routes at most this much later
+// than the kernel's own packets.
 #define WAY_LASTS 100000000
 
-// moment is when a packet is looked at. It must be taken before anything is looked up.
+// moment is the time and the generation at which a packet is handled. It must be taken before
+// any lookup.
 struct moment {
 	__u64 now;
 	__u32 generation;
@@ -38,8 +38,8 @@ static __always_inline int holds(const struct validity *v, const struct moment *
 	return holds_for(v, m, tunnel, LASTS);
 }
 
-// validate makes an entry valid as of a moment, in which it was looked up. Until then it is
-// not, so a packet that comes between finds nothing half done.
+// validate marks an entry as valid as of the moment at which it was looked up. Until then the
+// entry is not valid, so a packet handled in between never uses a half-written entry.
 static __always_inline void validate(struct validity *v, const struct moment *m, __u32 tunnel)
 {
 	v->since = m->now;
@@ -47,16 +47,16 @@ static __always_inline void validate(struct validity *v, const struct moment *m,
 	v->generation = m->generation;
 }
 
-// looking makes an entry not valid by clearing a word of it, before something else is looked
-// up for it.
+// looking invalidates an entry by clearing one of its words, before another lookup fills the
+// entry.
 static __always_inline void looking(__u32 *word)
 {
 	*(volatile __u32 *)word = 0;
 }
 
-// after is zero. A lookup with it in the key depends on the generation that was
-// read, and so is read after it, on CPUs too that read memory in another order otherwise. A
-// barrier would keep the CPU from waiting for several lines of memory at a time.
+// after returns zero. A lookup whose key includes it depends on the generation that was read,
+// and is therefore performed after that read, even on CPUs that reorder reads. A barrier would
+// prevent the CPU from loading several cache lines in parallel.
 static __always_inline __u32 after(const struct moment *m)
 {
 	__u32 zero = m->generation;
@@ -72,7 +72,8 @@ static __always_inline __u32 mix(const struct address *a)
 	return (words[0] ^ words[1] ^ words[2] ^ words[3]) * 0x9e3779b1;
 }
 
-// sending_of finds the entry of a packet's flow. It is of that flow if is_sending says so.
+// sending_of returns the entry for a packet's flow. Another flow may occupy it: use is_sending
+// to check.
 static __always_inline struct sending *sending_of(const struct packet *p)
 {
 	__u32 slot = (mix(&p->flow.source) >> 16 ^ p->flow.source_port) % ENCAP_CACHE;
@@ -80,7 +81,7 @@ static __always_inline struct sending *sending_of(const struct packet *p)
 	return bpf_map_lookup_elem(&encap_cache, &slot);
 }
 
-// is_sending reports whether an entry is of a packet's flow, and still valid.
+// is_sending reports whether an entry belongs to a packet's flow and is still valid.
 static __always_inline int is_sending(const struct sending *s, const struct packet *p, __u32 ifindex, const struct moment *m)
 {
 	return holds(&s->validity, m, s->validity.tunnel) && s->ifindex == ifindex &&
@@ -88,8 +89,8 @@ static __always_inline int is_sending(const struct sending *s, const struct pack
 	       s->flow.source_port == p->flow.source_port && s->flow.protocol == p->flow.protocol;
 }
 
-// is_remembered reports whether packets of a kind may be remembered: those for which nothing
-// else is looked up.
+// is_remembered reports whether the result for a packet may be cached: that is, if it does not
+// depend on any other lookup.
 static __always_inline int is_remembered(const struct packet *p)
 {
 	return p->kind == KIND_PORTS && !p->first;

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
 //
-// Reading an inner packet.
+// Parsing inner packets.
 #pragma once
 
 #include "layout.h"
 
-// GUE variant 0 with a group identifier, which is the tunnel's ID, and in some packets
-// with a security field of 64 bits, which is the cookie.
+// GUE variant 0 with a group identifier, which is the tunnel ID, and in some packets with a
+// security field of 64 bits, which is the cookie.
 #define GUE_DATA4 bpf_htonl(0x01048000)
 #define GUE_DATA6 bpf_htonl(0x01298000)
 #define GUE_COOKIE4 bpf_htonl(0x03049000)
@@ -24,27 +24,27 @@ struct guehdr {
 
 #define UDP_GUE_LEN (sizeof(struct udphdr) + sizeof(struct guehdr))
 
-// kind is what decides how a packet is matched with a service.
+// kind is how the service or policy of a packet is looked up.
 enum kind {
 	KIND_PORTS,	     // by protocol and port
-	KIND_ADDRESS,	     // by address alone: ICMP, and everything that has no ports
-	KIND_ICMP_ERROR,     // by the packet that it is about, which is in flow
-	KIND_ICMP_UNMATCHED, // an ICMP error that is not about a flow of its receiver
+	KIND_ADDRESS,	     // by address only: ICMP and other protocols without ports
+	KIND_ICMP_ERROR,     // by the quoted packet, which is in flow
+	KIND_ICMP_UNMATCHED, // an ICMP error that does not quote a flow of its receiver
 	KIND_FRAGMENT,	     // a fragment other than the first
 };
 
-// packet is what a program wants to know of an inner packet. Its flow is that of a
-// packet from the endpoint to the proxy, whichever way this packet goes.
+// packet holds the parsed fields of an inner packet. Its flow is always in the direction from
+// the endpoint to the proxy, whichever direction the packet has.
 struct packet {
 	struct flow flow;
-	__u32 total;   // length; zero if the header has no room for it
+	__u32 total;   // length; zero if it exceeds the header's field
 	__u32 id;      // of the fragments
-	__u16 l4;      // where the transport header begins
-	__u16 headers; // where the payload of the transport begins
+	__u16 l4;      // offset of the transport header
+	__u16 headers; // offset of the transport payload
 	__u8 kind;
 	__u8 tos;
 	__u8 tcp_flags;
-	__u8 protocol; // of the packet itself, also where flow is another's
+	__u8 protocol; // of the packet itself, even if flow is that of a quoted one
 	__u8 first;    // the first of several fragments
 	__u8 icmp;     // the type of an ICMP message
 };
@@ -81,8 +81,8 @@ static __always_inline __be32 mapped(const struct address *a)
 	return ((const __u32 *)a->bytes)[3];
 }
 
-// is_mapped reports whether an IPv6 address is an IPv4 address in its mapped form. The maps
-// have IPv4 addresses so, and no packet has any.
+// is_mapped reports whether an IPv6 address is an IPv4-mapped one. The maps store IPv4
+// addresses in this form, and packets must not contain any.
 static __always_inline int is_mapped(const __be32 *a)
 {
 	return a[2] == bpf_htonl(0xffff) && !(a[0] | a[1]);
@@ -95,7 +95,7 @@ static __always_inline int is_zero(const struct address *a)
 	return !(x[0] | x[1]);
 }
 
-// addresses puts source and destination into a flow, turned round if need be.
+// addresses4 and addresses6 set the addresses of a flow, swapped if turn is set.
 static __always_inline void addresses4(struct flow *f, const struct iphdr *ip, int turn)
 {
 	map_address(turn ? &f->destination : &f->source, ip->saddr);
@@ -114,7 +114,8 @@ static __always_inline void ports(struct flow *f, __be16 source, __be16 destinat
 	f->destination_port = turn ? source : destination;
 }
 
-// is_icmp_error names the errors that cross. Redirects are for neighbors.
+// is_icmp_error reports whether an ICMP type is an error that may cross a tunnel. Redirects are
+// only for neighbors.
 static __always_inline int is_icmp_error(__u8 type, int v6)
 {
 	if (v6)
@@ -127,8 +128,8 @@ static __always_inline int is_icmp_echo(__u8 type, int v6)
 	return v6 ? type == 128 || type == 129 : type == 0 || type == 8;
 }
 
-// parse_plain reads a TCP or UDP packet without IP options, extension headers or
-// fragments, as nearly all are. It returns a value other than zero for the rest.
+// parse_plain parses a TCP or UDP packet without IP options, extension headers and
+// fragmentation, as nearly all packets are. It returns nonzero for any other packet.
 static __always_inline int parse_plain(void *l3, void *end, struct packet *p, int v6, int from_proxy)
 {
 	struct udphdr *h;
@@ -184,9 +185,9 @@ enum parse_flags {
 	PARSE_TURN = 2, // a packet from the proxy
 };
 
-// parse_network reads the IP header at l3 and everything that is before the transport. This
-// and what follows is global, so the verifier looks at it once, and not once for
-// every way to it.
+// parse_network parses the IP header at l3 and everything before the transport header. It
+// returns zero or a drop reason. This function and those below are global, so the verifier
+// checks them once and not for every path that leads to them.
 __noinline int parse_network(struct __sk_buff *ctx, __u32 l3, struct packet *p, __u32 flags)
 {
 	__be16 fragment;
@@ -264,11 +265,11 @@ __noinline int parse_network(struct __sk_buff *ctx, __u32 l3, struct packet *p, 
 	}
 }
 
-// parse_quoted finds out which flow an ICMP error is about. Eight bytes of the
-// transport are what it has to quote.
+// parse_quoted parses the packet that an ICMP error quotes. An error must quote only eight
+// bytes of the transport header, so no more are read.
 __noinline int parse_quoted(struct __sk_buff *ctx, __u32 l3, struct packet *p, __u32 flags)
 {
-	// An error goes to the source of what it is about, which went the other way.
+	// An error goes to the source of the quoted packet, which had the opposite direction.
 	int turn = !(flags & PARSE_TURN);
 	struct flow f = {};
 	struct udphdr h;
@@ -320,8 +321,9 @@ __noinline int parse_quoted(struct __sk_buff *ctx, __u32 l3, struct packet *p, _
 	} else {
 		return 0;
 	}
-	// It has to go to the sender of what it is about. Anyone on the way may send
-	// it, except that the proxy's side has nobody but the proxy.
+	// The error must go to the sender of the quoted packet. Any router on the path may send
+	// it. On the proxy's side there is only the proxy, so an error from there must come
+	// from the destination of the quoted packet.
 	if (flags & PARSE_TURN) {
 		if (!same_address(&f.source, &p->flow.source) || !same_address(&f.destination, &p->flow.destination))
 			return 0;
@@ -333,7 +335,7 @@ __noinline int parse_quoted(struct __sk_buff *ctx, __u32 l3, struct packet *p, _
 	return 0;
 }
 
-// parse_any reads every other packet. It returns zero or a drop reason.
+// parse_any parses all other packets. It returns zero or a drop reason.
 __noinline int parse_any(struct __sk_buff *ctx, __u32 l3, struct packet *p, __u32 flags)
 {
 	int result;
@@ -382,8 +384,7 @@ __noinline int parse_any(struct __sk_buff *ctx, __u32 l3, struct packet *p, __u3
 	return 0;
 }
 
-// parse reads the packet at an offset of a socket buffer. It returns zero or a drop
-// reason.
+// parse parses the packet at an offset in a socket buffer. It returns zero or a drop reason.
 static __always_inline int parse(struct __sk_buff *ctx, __u32 l3, struct packet *p, int v6, int from_proxy)
 {
 	void *data = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
@@ -399,14 +400,14 @@ static __always_inline int opens_tcp(const struct packet *p)
 	return p->protocol == IPPROTO_TCP && (p->tcp_flags & (TCP_SYN | TCP_ACK)) == TCP_SYN;
 }
 
-// has_port reports whether a packet's service or policy is found by its port.
+// has_port reports whether the service or policy of a packet is looked up by port.
 static __always_inline int has_port(const struct packet *p)
 {
 	return p->kind == KIND_PORTS ||
 	       (p->kind == KIND_ICMP_ERROR && (p->flow.protocol == IPPROTO_TCP || p->flow.protocol == IPPROTO_UDP));
 }
 
-// endpoint_of makes the key under which a packet's service or policy is found.
+// endpoint_of makes the key of a packet's service or policy.
 static __always_inline void endpoint_of(struct endpoint *e, const struct packet *p, __u32 scope)
 {
 	e->address = p->flow.source;
@@ -421,16 +422,16 @@ static __always_inline void endpoint_of(struct endpoint *e, const struct packet 
 	}
 }
 
-// is_whole reports whether a packet has its headers within its length, and its length
-// within the bytes that there are.
+// is_whole reports whether a packet's headers are within its length, and its length is within
+// the available bytes.
 static __always_inline int is_whole(const struct packet *p, __u32 length)
 {
 	return p->total >= p->headers && p->total <= length;
 }
 
-// crosses reports whether a packet is of a kind that tunnels carry: of a registered port, an
-// error about such a packet, a ping of the endpoint or its answer, or the rest of a
-// fragmented packet that may be any of these.
+// crosses reports whether tunnels carry packets of this kind: packets of a registered port,
+// errors about such packets, pings of an endpoint and their replies, and later fragments that
+// may belong to any of these.
 static __always_inline int crosses(const struct packet *p, int v6, int from_proxy)
 {
 	__u8 icmp = v6 ? IPPROTO_ICMPV6 : IPPROTO_ICMP;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
 //
-// Answers about inner packets that would not fit into the tunnel, or have none: the sender
-// is told, and TCP is told beforehand of the size.
+// Responses to inner packets that do not fit into the tunnel or have no tunnel: errors to the
+// sender, and resets of TCP connections. The MSS of TCP is lowered in advance.
 #pragma once
 
 #include "count.h"
@@ -27,12 +27,12 @@ static __always_inline void checksum4(struct iphdr *ip)
 	ip->check = fold(sum);
 }
 
-// As much of the packet goes into the error as bpf_csum_diff takes at once. RFC
-// 1812 wants an error of at most 576 bytes, RFC 4443 one of at most 1280.
+// How much of the packet the error quotes, which is the most that bpf_csum_diff processes in
+// one call. RFC 1812 limits errors to 576 bytes, RFC 4443 to 1280.
 #define QUOTED 512
 
-// Every link of IPv6 carries packets of this size. A sender makes its packets no smaller,
-// whatever it is told, so a narrower tunnel fragments those.
+// Every IPv6 link carries packets of this size. A sender never makes its packets smaller, even
+// if it is told to, so they are fragmented before a narrower tunnel.
 #define IPV6_MIN_MTU 1280
 
 static __always_inline void swap_macs(struct ethhdr *eth)
@@ -44,13 +44,13 @@ static __always_inline void swap_macs(struct ethhdr *eth)
 	__builtin_memcpy(eth->h_source, mac, ETH_ALEN);
 }
 
-// set_back puts room for an error's headers before a packet. The kernel still thinks
-// that the transport's checksum may be missing; it would fill that in and so falsify the
-// error's, which has been made of what is quoted. Where the bytes that it is to begin at
-// are taken off, it forgets that, and they are restored.
+// set_back makes room for an error's headers in front of a packet. The transport checksum of
+// the packet may still be left to the kernel. Filling it in would invalidate the checksum of
+// the error, which covers the quoted bytes. The kernel forgets about it when the bytes at which
+// the checksum starts are removed, so they are removed and then restored.
 static __always_inline int set_back(struct __sk_buff *ctx, __u32 added)
 {
-	__u8 front[80]; // Ethernet's and any IPv4 header
+	__u8 front[80]; // Ethernet header and any IPv4 header
 
 	if (bpf_skb_load_bytes(ctx, sizeof(struct ethhdr), front, sizeof(front)) ||
 	    bpf_skb_adjust_room(ctx, -(__s32)sizeof(front), BPF_ADJ_ROOM_MAC, 0) ||
@@ -59,8 +59,8 @@ static __always_inline int set_back(struct __sk_buff *ctx, __u32 added)
 	return bpf_skb_store_bytes(ctx, sizeof(struct ethhdr) + added, front, sizeof(front), 0);
 }
 
-// quote shortens a packet to what an error quotes of it, and puts room for the error's headers
-// before that. It returns the frame, or zero if that fails.
+// quote truncates a packet to what an error quotes of it, and makes room for the error's
+// headers in front of it. It returns the start of the frame, or zero if this fails.
 static __always_inline void *quote(struct __sk_buff *ctx, __u32 added)
 {
 	void *data, *end;
@@ -86,7 +86,7 @@ __noinline int too_big4(struct __sk_buff *ctx, __u32 mtu)
 	ip = data + sizeof(struct ethhdr);
 	icmp = (void *)(ip + 1);
 	quoted = (void *)(icmp + 1);
-	// The quoted packet's source gets it, in the name of its destination.
+	// Send the error to the source of the quoted packet, with its destination as source.
 	__builtin_memset(ip, 0, sizeof(*ip));
 	ip->daddr = quoted->saddr;
 	ip->saddr = quoted->daddr;
@@ -130,7 +130,7 @@ __noinline int too_big6(struct __sk_buff *ctx, __u32 mtu)
 	ip->hop_limit = 64;
 	__builtin_memset(icmp, 0, sizeof(*icmp));
 	icmp->type = 2;
-	// Less would be of no use to the sender: what is no larger than this is fragmented
+	// The sender could not use a smaller value: packets of up to this size are fragmented
 	// before the tunnel.
 	icmp->sequence = bpf_htons(mtu < IPV6_MIN_MTU ? IPV6_MIN_MTU : mtu);
 	pseudo[0] = bpf_htonl(sizeof(*icmp) + QUOTED);
@@ -144,8 +144,8 @@ __noinline int too_big6(struct __sk_buff *ctx, __u32 mtu)
 	return 0;
 }
 
-// too_big turns a packet into an error to its sender. It returns zero if the packet
-// may be sent back now.
+// too_big turns a packet into an error to its sender. It returns zero if the packet can be sent
+// back.
 static __always_inline int too_big(struct __sk_buff *ctx, const struct packet *p, int v6, __u32 mtu)
 {
 	if (ctx->len < sizeof(struct ethhdr) + QUOTED)
@@ -155,8 +155,8 @@ static __always_inline int too_big(struct __sk_buff *ctx, const struct packet *p
 	return v6 ? too_big6(ctx, mtu) : too_big4(ctx, mtu);
 }
 
-// refuse_segment turns the header of a segment that opens a TCP connection into that of the
-// segment that refuses it. Its length and its checksum are left to the caller.
+// refuse_segment turns the header of a segment that opens a TCP connection into the header of
+// the reset that refuses it. The caller sets the length and the checksum.
 static __always_inline void refuse_segment(struct tcphdr *h)
 {
 	__be16 source = h->source;
@@ -170,12 +170,12 @@ static __always_inline void refuse_segment(struct tcphdr *h)
 	h->urg_ptr = 0;
 }
 
-// A refused segment is made so long first that set_back can take enough off.
+// A refused segment is first extended to this size, so set_back can remove enough.
 #define REFUSED_ROOM 128
 
-// reset turns a TCP segment without IP options, which opens a connection, into the one that
-// refuses it. An ICMP error is not enough: Linux ignores one while the socket is in use,
-// as it is when the segment has just been sent.
+// reset turns a TCP segment without IP options that opens a connection into the reset that
+// refuses it. An ICMP error is not enough: Linux ignores one while the socket is in use, which
+// it is when the segment has just been sent.
 __noinline int reset(struct __sk_buff *ctx, __u32 v6)
 {
 	const __u32 length = sizeof(struct tcphdr);
@@ -232,16 +232,16 @@ __noinline int reset(struct __sk_buff *ctx, __u32 v6)
 	return bpf_skb_store_bytes(ctx, l4, &h, sizeof(h), 0);
 }
 
-// is_refusable reports whether a packet is a segment that opens a TCP connection, and may be
-// answered by a reset.
+// is_refusable reports whether a packet is a segment that opens a TCP connection and may be
+// refused with a reset.
 static __always_inline int is_refusable(const struct packet *p, int v6)
 {
 	return p->kind == KIND_PORTS && opens_tcp(p) && !(p->tcp_flags & TCP_RST) && !p->first &&
 	       p->l4 == (v6 ? sizeof(struct ipv6hdr) : sizeof(struct iphdr));
 }
 
-// refused drops a packet that a proxy sends. If that opens a TCP connection, the proxy is
-// told, so it need not wait for an answer that will not come.
+// refused drops a packet that a proxy sends. If it opens a TCP connection, the proxy gets a
+// reset, so it does not wait for a reply that will never arrive.
 static __always_inline int refused(struct __sk_buff *ctx, const struct packet *p, int v6, __u32 tunnel, __u32 reason)
 {
 	dropped(ctx, p, tunnel, reason, DIRECTION_OUT);
@@ -250,8 +250,8 @@ static __always_inline int refused(struct __sk_buff *ctx, const struct packet *p
 	return bpf_redirect(ctx->ifindex, 0);
 }
 
-// clamp_mss lowers the MSS option of a SYN to what fits into the MTU. It is global, so
-// the verifier looks at it once.
+// clamp_mss lowers the MSS option of a SYN to what fits into the MTU. It is global, so the
+// verifier checks it once.
 __noinline int clamp_mss(struct __sk_buff *ctx, __u32 tcp, __u32 wanted)
 {
 	__u32 at = sizeof(struct tcphdr), end;
@@ -260,14 +260,14 @@ __noinline int clamp_mss(struct __sk_buff *ctx, __u32 tcp, __u32 wanted)
 	if (bpf_skb_load_bytes(ctx, tcp, &h, sizeof(h)))
 		return 0;
 	end = (h.doff >> 4) * 4;
-	// Nobody sends more options than a few; the verifier tries each way through
-	// them.
+	// Real segments have only a few options. The bound is low because the verifier tries
+	// every path through them.
 #pragma clang loop unroll(disable)
 	for (int i = 0; i < 16; i++) {
 		__u8 option[4];
 		__be16 from, to;
 
-		// Nothing but an end or padding is shorter than two bytes.
+		// Only an end or padding is shorter than two bytes.
 		if (at + 2 > end || bpf_skb_load_bytes(ctx, tcp + at, option, 2))
 			return 0;
 		if (option[0] == TCPOPT_EOL)
@@ -290,7 +290,7 @@ __noinline int clamp_mss(struct __sk_buff *ctx, __u32 tcp, __u32 wanted)
 			return 0;
 		if (bpf_skb_store_bytes(ctx, tcp + at + 2, &to, sizeof(to), 0))
 			return -1;
-		// The checksum adds words, and the option may lie across two.
+		// The checksum is a sum of words, and the option may span two of them.
 		if (at & 1) {
 			from = __builtin_bswap16(from);
 			to = __builtin_bswap16(to);

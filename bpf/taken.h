@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
 //
-// Refusing connections that come to a client node by a tunnel for a flow that is another
-// tunnel's.
+// Refusing connections that reach a client node through one tunnel while their flow belongs to
+// another tunnel.
 #pragma once
 
 #include "encap.h"
@@ -12,9 +12,9 @@ enum taken_flags {
 	TAKEN_COOKIE = 4,
 };
 
-// make_reset turns a TCP segment that opens a connection into the one that refuses it. Its
-// length stays: a buffer that the kernel takes for one with a tunnel's headers cannot be
-// made longer or shorter.
+// make_reset turns a TCP segment that opens a connection into the reset that refuses it. The
+// length does not change, because the kernel can't resize a buffer that it considers
+// encapsulated.
 static __always_inline int make_reset(struct __sk_buff *ctx, __u32 tcp)
 {
 	struct tcphdr had, h;
@@ -30,7 +30,7 @@ static __always_inline int make_reset(struct __sk_buff *ctx, __u32 tcp)
 	return bpf_l4_csum_replace(ctx, tcp + __builtin_offsetof(struct tcphdr, check), 0, difference, 0);
 }
 
-// turn_addresses has a packet go back to where it came from.
+// turn_addresses swaps the source and destination addresses of a packet.
 static __always_inline int turn_addresses(struct __sk_buff *ctx, __u32 ip, int v6)
 {
 	const __u32 size = v6 ? 16 : 4, at = ip + (v6 ? 8 : 12);
@@ -40,7 +40,8 @@ static __always_inline int turn_addresses(struct __sk_buff *ctx, __u32 ip, int v
 	       bpf_skb_store_bytes(ctx, at, destination, size, 0) || bpf_skb_store_bytes(ctx, at + size, source, size, 0);
 }
 
-// write_outer writes the outer headers of a packet over those by which it came.
+// write_outer overwrites the outer headers of a received packet with those of a packet to the
+// far end.
 static __always_inline int write_outer(struct __sk_buff *ctx, const struct packet *p, const struct tunnel *t, __u32 id, int v6, int outer6, int cookie)
 {
 	const __u32 l3 = sizeof(struct ethhdr), headers = UDP_GUE_LEN + (cookie ? COOKIE_LEN : 0);
@@ -63,9 +64,10 @@ static __always_inline int write_outer(struct __sk_buff *ctx, const struct packe
 	return bpf_skb_store_bytes(ctx, l3 + (outer6 ? sizeof(struct ipv6hdr) : sizeof(struct iphdr)), gue, headers, 0);
 }
 
-// taken ends what comes out of a tunnel for a flow that is another tunnel's, and is counted
-// already. If it opens a TCP connection, it becomes the reset that the proxy gets by the same
-// tunnel. So the proxy tries again at once, from another port.
+// taken handles a packet from a tunnel whose flow belongs to another tunnel. The caller has
+// counted it as dropped. If it opens a TCP connection, it becomes a reset that is sent to the
+// proxy through the same tunnel, so the proxy immediately tries again from another port. Other
+// packets are dropped.
 __noinline int taken(struct __sk_buff *ctx, const struct packet *p, const struct tunnel *t, __u32 id, __u32 flags)
 {
 	__u32 v6 = flags & TAKEN_V6, outer6 = flags & TAKEN_OUTER6, cookie = flags & TAKEN_COOKIE;
@@ -74,7 +76,7 @@ __noinline int taken(struct __sk_buff *ctx, const struct packet *p, const struct
 
 	if (!p || !t)
 		return TC_ACT_SHOT;
-	// While both ends agree on cookies, one direction may have none yet.
+	// While the ends are negotiating cookies, only one direction may have them.
 	if (!is_refusable(p, v6) || p->total != p->headers || ctx->len != inner + p->total ||
 	    !(t->flags & TUNNEL_SENDS_COOKIE) != !cookie)
 		return TC_ACT_SHOT;

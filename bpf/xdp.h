@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
 //
-// Taking packets out of tunnels before the kernel has made a socket buffer, so
-// it can merge them (GRO) by what is inside. Plain packets of established
-// flows go this way; everything else, and what must be dropped, is left to the
-// tc program behind, which can do more. Nothing passes here that would not there.
+// Decapsulating packets before the kernel has created a socket buffer, so it can merge them
+// (GRO) by their inner headers. Only plain packets of established flows are handled here. All
+// other packets, including those to be dropped, are left to the tc program that follows, which
+// can do more. No packet passes here that the tc program would not let pass.
 #pragma once
 
 #include "decap.h"
@@ -61,8 +61,8 @@ static __always_inline int xdp_decapsulate(struct xdp_md *ctx, int outer6, int v
 	if (data + sizeof(eth) > end)
 		return XDP_DROP;
 	__builtin_memcpy(&eth, data, sizeof(eth));
-	// The address stays for the tc program, which knows whether the frame is for this
-	// host.
+	// Keep the destination hardware address: the tc program uses it to check that the frame
+	// is for this host.
 	eth.h_proto = v6 ? bpf_htons(ETH_P_IPV6) : bpf_htons(ETH_P_IP);
 	if (bpf_xdp_adjust_head(ctx, outer_len)) {
 		count_drop(DROP_INTERNAL);

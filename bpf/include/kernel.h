@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
 //
-// What the programs need of the kernel's interface: contexts, packet headers,
-// constants and helpers. Written out here, so an object depends on nothing
-// but the compiler and comes out the same on every machine. All of it is stable
-// interface of the kernel (include/uapi/linux).
+// The parts of the kernel's interface that the programs use: contexts, packet headers,
+// constants and helpers. They are defined here, so an object depends only on the compiler
+// and is the same on every machine. All of them are part of the kernel's stable interface
+// (include/uapi/linux).
 #pragma once
 
 typedef unsigned char __u8;
@@ -24,7 +24,7 @@ typedef __u32 __wsum;
 #define unlikely(x) __builtin_expect(!!(x), 0)
 #define barrier_var(x) asm volatile("" : "+r"(x))
 
-// How a map is described in BTF.
+// The definition of a map in BTF.
 #define __uint(name, value) int(*name)[value]
 #define __type(name, value) typeof(value) *name
 #define __array(name, value) typeof(value) *name[]
@@ -75,7 +75,7 @@ struct __sk_buff {
 	__u32 gso_size;
 };
 
-// pkt_type: whom a frame is for.
+// pkt_type: the addressee of a frame.
 enum {
 	PACKET_HOST,
 	PACKET_BROADCAST,
@@ -94,7 +94,7 @@ struct xdp_md {
 	__u32 egress_ifindex;
 };
 
-// Results.
+// Results of programs.
 enum {
 	TC_ACT_UNSPEC = -1, // continue with the next program, then with the packet
 	TC_ACT_OK = 0,
@@ -211,7 +211,7 @@ enum {
 	AF_INET6 = 10,
 };
 
-// Helpers, by their numbers.
+// Helpers, by number.
 static void *(*const bpf_map_lookup_elem)(void *map, const void *key) = (void *)1;
 static long (*const bpf_map_update_elem)(void *map, const void *key, const void *value, __u64 flags) = (void *)2;
 static __u32 (*const bpf_get_prandom_u32)(void) = (void *)7;
@@ -237,7 +237,7 @@ static __u64 (*const bpf_ktime_get_coarse_ns)(void) = (void *)160;
 
 #define BPF_F_INGRESS 1ULL
 
-// bpf_skb_adjust_room: at which header room is made, and what for.
+// bpf_skb_adjust_room: the header at which room is made, and the purpose.
 #define BPF_ADJ_ROOM_NET 0
 #define BPF_ADJ_ROOM_MAC 1
 #define BPF_F_ADJ_ROOM_FIXED_GSO (1ULL << 0)
