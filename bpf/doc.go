@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package bpf holds the data plane's programs: C sources, the object that they
-// compile to, and the Go types of the maps' keys and values, generated from the C
-// ones. It loads nothing by itself; pkg/dataplane does.
+// Package bpf contains the programs of the data plane: their C sources, the compiled object,
+// and the Go types of the maps' keys and values, which are generated from the C types.
+// pkg/dataplane loads the programs.
 //
-// hack/update-bpf.sh makes the generated files.
+// hack/update-bpf.sh generates the files.
 package bpf
