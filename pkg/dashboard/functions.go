@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"html/template"
 	"net/url"
+	"regexp"
 	"strings"
 	"time"
 
@@ -20,6 +21,8 @@ var functions = template.FuncMap{
 	"word":      stateWord,
 	"verdict":   verdictState,
 	"kind":      kindWord,
+	"title":     title,
+	"subtitle":  subtitle,
 	"since":     since,
 	"stamp":     func(t metav1.Time) string { return t.UTC().Format(time.RFC3339) },
 	"clock":     func(t time.Time) string { return t.Local().Format("15:04:05") },
@@ -163,4 +166,27 @@ func args(pairs ...any) (map[string]any, error) {
 		out[name] = pairs[i+1]
 	}
 	return out, nil
+}
+
+// uid matches the UID of a Kubernetes object.
+var uid = regexp.MustCompile(`^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$`)
+
+// title returns what a person calls a proxy: its name, or its display name if its name is the UID of
+// an object in a client cluster.
+func title(name, displayName string) string {
+	if displayName != "" && uid.MatchString(name) {
+		return displayName
+	}
+	return name
+}
+
+// subtitle returns the other name of a proxy, or "" if it has only one.
+func subtitle(name, displayName string) string {
+	switch {
+	case displayName == "" || displayName == name:
+		return ""
+	case title(name, displayName) == name:
+		return displayName
+	}
+	return name
 }
