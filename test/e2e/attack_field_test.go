@@ -22,7 +22,7 @@ func (c *cluster) battlefield(t *testing.T) *battlefield {
 	b.service = c.run(t, "get", "service", "-n", "default", "kubernetes", "--output=jsonpath={.spec.clusterIP}")
 	b.pod = c.pods(t, "epic-apiserver")[0].Status.PodIP
 
-	// The victim's pool has an address that nobody has asked for.
+	// The victim's pool has an address that is not in use.
 	c.with(t, `
 apiVersion: epic.acnodal.io/v1
 kind: ServicePrefix

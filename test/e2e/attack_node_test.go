@@ -61,7 +61,7 @@ func gatewayNodeAttempts() []attempt {
 		{goal: "an entry by apply", method: http.MethodPatch, path: "VICTIM/loadbalancers/busy/status?fieldManager=evil&force=true", form: "apply", code: denied,
 			body: create("LoadBalancer", "busy", `"status":{"proxy-if-info":{"ghost":{"epic-node-address":"NODE","index":7,"name":"veth7"}}}`)},
 		// What others report.
-		// A null and an absent field keep what is there.
+		// A null or absent field keeps the existing value.
 		ignored("the tunnels of a load balancer", "VICTIM/loadbalancers/busy", `{"status":{"gue-tunnel-endpoints":null}}`),
 		ignored("a quota slot", "VICTIM/loadbalancers/busy", `{"status":{"quota-place":999}}`),
 		ignored("the end of another node", "EPIC/epics/epic", `{"status":{"nodes":{"192.168.1.40":null}}}`),

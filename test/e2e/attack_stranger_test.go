@@ -46,7 +46,7 @@ func pretended(prefix string, code int) []attempt {
 // credentials, and says in a front proxy's headers who it is.
 func frontProxyAttempts() []attempt {
 	return append(pretended("X-Remote-", http.StatusForbidden), append(
-		// Nobody may impersonate anybody either.
+		// It may not impersonate users either.
 		pretended("Impersonate-", http.StatusForbidden),
 		// Health is for everybody, and has no reasons in it.
 		attempt{goal: "reasons for bad health", method: http.MethodGet, path: "/readyz?verbose", code: http.StatusOK, lacks: "failed: [^r]"},

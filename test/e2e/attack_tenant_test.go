@@ -156,7 +156,7 @@ func yamlBomb() string {
 	return b.String() + "apiVersion: " + group.String() + "\nkind: GWRoute\nmetadata: {name: evil}\n"
 }
 
-// viewerAttempts are those of somebody who may look at a tenant's objects.
+// viewerAttempts are the attempts of a user with read access to a tenant's objects.
 func viewerAttempts() []attempt {
 	const denied = http.StatusForbidden
 	var out []attempt

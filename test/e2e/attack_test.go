@@ -49,7 +49,7 @@ const (
 	bindingDelay = 20 * time.Second
 )
 
-// forms are content types of bodies.
+// forms are content types of request bodies.
 var forms = map[string]string{
 	"":          "application/json",
 	"yaml":      "application/yaml",
@@ -59,7 +59,7 @@ var forms = map[string]string{
 	"apply":     "application/apply-patch+yaml",
 }
 
-// attacker is somebody with credentials, or without.
+// attacker is a client with or without credentials.
 type attacker struct {
 	name string
 	// config is how it reaches a server.
@@ -78,7 +78,7 @@ type attacker struct {
 // right is one verb on one resource in one namespace: OWN, VICTIM, EPIC or ALL.
 type right struct{ verb, resource, subresource, namespace string }
 
-// battlefield is what all attempts share.
+// battlefield is the state that all attempts share.
 type battlefield struct {
 	*cluster
 	own, victim string
@@ -120,7 +120,7 @@ func (c *cluster) testAttacks(t *testing.T) {
 	b.audited(t)
 }
 
-// judge compares the answer with the expected one.
+// judge compares the response with the expected one.
 func (b *battlefield) judge(t *testing.T, a *attacker, try attempt, code int, body string, before map[string]string) {
 	t.Helper()
 	if code != try.code {
@@ -142,13 +142,13 @@ func (b *battlefield) judge(t *testing.T, a *attacker, try attempt, code int, bo
 	}
 }
 
-// place replaces the names of the namespaces.
+// place substitutes the names of the namespaces.
 func (b *battlefield) place(text string) string {
 	return strings.NewReplacer("OWN", b.own, "VICTIM", b.victim, "EPIC/", "epic/", "ACCOUNT", b.account,
 		"NODE", b.node, "SERVICE", b.service, "POD", b.pod).Replace(text)
 }
 
-// url is the path of an attempt at a server.
+// url returns the path of an attempt on a server.
 func (b *battlefield) url(try attempt) string {
 	if strings.HasPrefix(try.path, "/") {
 		return b.place(try.path)
@@ -245,7 +245,7 @@ func guardedPart(object, meta map[string]any, own bool) string {
 	return string(text)
 }
 
-// unchanged compares the guarded state with the one before.
+// unchanged compares the guarded state with the state before the attempts.
 func (b *battlefield) unchanged(t *testing.T, what string, before map[string]string) {
 	t.Helper()
 	after := b.guarded(t)
@@ -263,7 +263,7 @@ func (b *battlefield) unchanged(t *testing.T, what string, before map[string]str
 	}
 }
 
-// recordOf is how an attempt shows in the records.
+// recordOf describes how an attempt appears in the audit records.
 func (b *battlefield) recordOf(a *attacker, try attempt, code int) record {
 	path, query, _ := strings.Cut(b.url(try), "?")
 	r := record{User: a.user, Code: code}
@@ -366,7 +366,7 @@ func (b *battlefield) covered(t *testing.T, attackers []*attacker) {
 	}
 }
 
-// discover asks the server what it serves.
+// discover requests the list of resources that the server serves.
 func (c *cluster) discover(t *testing.T) map[string][]string {
 	t.Helper()
 	var list struct {
@@ -411,7 +411,7 @@ func (b *battlefield) matrix(a *attacker) []attempt {
 }
 
 // forbidden is the attempt to use a right that the role does not have. The object
-// does not exist: the answer must not depend on that.
+// does not exist; the response must not depend on that.
 func forbidden(r right) attempt {
 	path := r.namespace + "/" + r.resource
 	object := path + "/guessed"
@@ -442,7 +442,7 @@ func forbidden(r right) attempt {
 	return try
 }
 
-// ready waits until a user's bindings are known.
+// ready waits until a user's bindings take effect.
 func (b *battlefield) ready(ctx context.Context, t *testing.T, config *rest.Config, path string) {
 	t.Helper()
 	client, err := rest.HTTPClientFor(config)

@@ -17,7 +17,7 @@ import (
 	"k8s.io/client-go/dynamic"
 )
 
-// A namespace that is no account's takes nothing, and the answer states which would.
+// A namespace without an account accepts nothing, and the error names those that would.
 func TestOtherNamespaces(t *testing.T) {
 	c := epic(t)
 	c.account(t, "prefixed")
@@ -112,7 +112,7 @@ func TestNamespaceDeletedMeanwhile(t *testing.T) {
 	c.audited(t)
 }
 
-// Who guesses the names of others learns nothing from the answers: they are the
+// Guessing the names of others reveals nothing, because the responses are the
 // same whether there is something or not.
 func TestGuessing(t *testing.T) {
 	c := epic(t)

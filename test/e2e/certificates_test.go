@@ -84,7 +84,7 @@ type secureVisitors struct {
 	pool    *x509.CertPool
 }
 
-// certificate makes a key and a certificate that it signs itself, valid for a day.
+// certificate creates a key and a self-signed certificate that is valid for a day.
 func certificate(t *testing.T, template *x509.Certificate) tls.Certificate {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
@@ -103,7 +103,7 @@ func certificate(t *testing.T, template *x509.Certificate) tls.Certificate {
 	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key, Leaf: leaf}
 }
 
-// issue makes a certificate that visitors trust, and returns its Secret.
+// issue creates a certificate that visitors trust and returns its Secret.
 func (v *secureVisitors) issue(t *testing.T, serial int64) string {
 	t.Helper()
 	made := certificate(t, &x509.Certificate{
@@ -161,7 +161,7 @@ func (v *secureVisitors) protocols() map[int]func(dials *atomic.Int64) (*http.Cl
 	}
 }
 
-// ask asks once, and returns the number of the certificate that the connection began with.
+// ask sends one request and returns the serial number of the connection's certificate.
 func (v *secureVisitors) ask(client *http.Client, version int) (int64, error) {
 	answer, err := client.Get("https://" + secureName + "/")
 	if err != nil {
@@ -182,7 +182,7 @@ func (v *secureVisitors) ask(client *http.Client, version int) (int64, error) {
 	return answer.TLS.PeerCertificates[0].SerialNumber.Int64() - 1, nil
 }
 
-// visit asks by a connection of its own.
+// visit sends one request on a separate connection.
 func (v *secureVisitors) visit(version int) (int64, error) {
 	client, end := v.protocols()[version](new(atomic.Int64))
 	defer end()

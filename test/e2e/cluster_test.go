@@ -26,7 +26,7 @@ const (
 	overlay    = "artifacts/install/overlays/three-members"
 )
 
-// root is the repository's.
+// root is the root directory of the repository.
 var root = func() string {
 	dir, err := filepath.Abs("../..")
 	if err != nil {
@@ -35,7 +35,7 @@ var root = func() string {
 	return dir
 }()
 
-// cluster is the one that all tests share.
+// cluster is the cluster that all tests share.
 type cluster struct {
 	kubeconfig string
 	kubectl    string
@@ -77,12 +77,12 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-// progress prints a line that hack/testreport hands on at once.
+// progress prints a line that hack/testreport forwards immediately.
 func progress(format string, args ...any) {
 	fmt.Printf("progress: "+format+"\n", args...)
 }
 
-// script is a program of the repository, run at its root.
+// script runs a program of the repository in its root directory.
 func script(name string, args ...string) *exec.Cmd {
 	cmd := exec.Command(filepath.Join(root, name), args...)
 	cmd.Dir = root
@@ -145,10 +145,10 @@ func start() {
 	}
 }
 
-// thereAlready is hack/cluster.sh's exit status where it left a cluster alone.
+// thereAlready is the exit status of hack/cluster.sh when a cluster already exists.
 const thereAlready = 3
 
-// up starts a cluster, unless there is one, which is not the tests' to end.
+// up starts a cluster unless one exists. The tests never stop an existing cluster.
 func (c *cluster) up(env []string) error {
 	cmd := script("hack/cluster.sh", "up")
 	var said bytes.Buffer
@@ -166,7 +166,7 @@ func (c *cluster) up(env []string) error {
 	return nil
 }
 
-// mayLoseData refuses a cluster that somebody uses: the tests restore a backup
+// mayLoseData rejects a cluster that is in use: the tests restore a backup
 // and uninstall EPIC.
 func (c *cluster) mayLoseData() error {
 	accounts, err := c.try("", "get", "accounts.epic.acnodal.io", "-A", "-o", "name")
@@ -176,7 +176,7 @@ func (c *cluster) mayLoseData() error {
 	return nil
 }
 
-// install follows docs/install.md.
+// install follows the steps in docs/install.md.
 func (c *cluster) install(step func(string)) error {
 	_, err := c.try("", "get", "deployment", "--namespace", system, "epic-apiserver")
 	again := err == nil
@@ -203,7 +203,7 @@ func (c *cluster) install(step func(string)) error {
 	return nil
 }
 
-// images builds all of them under a tag and brings them to the nodes.
+// images builds all images under a tag and loads them onto the nodes.
 func (c *cluster) images(tag string) error {
 	// Apart from each other, what did not change is not built again.
 	out := filepath.Join(root, "bin", "images-"+tag)
@@ -226,7 +226,7 @@ func (c *cluster) images(tag string) error {
 	return nil
 }
 
-// documented runs what docs/install.md says under a heading, as it is written.
+// documented runs the commands under a heading of docs/install.md exactly as written.
 func (c *cluster) documented(heading string, env ...string) error {
 	ctx, cancel := context.WithTimeout(context.Background(), 15*time.Minute)
 	defer cancel()
@@ -238,7 +238,7 @@ func (c *cluster) documented(heading string, env ...string) error {
 	return nil
 }
 
-// certificates makes them, or renews them.
+// certificates creates or renews the certificates.
 func (c *cluster) certificates() error {
 	cmd := script("hack/certs.sh")
 	cmd.Env = append(os.Environ(), "KUBECONFIG="+c.kubeconfig, "KUBECTL="+c.kubectl)
@@ -248,7 +248,7 @@ func (c *cluster) certificates() error {
 	return nil
 }
 
-// try runs kubectl at the repository's root, with what stdin holds.
+// try runs kubectl in the repository's root directory with the given standard input.
 func (c *cluster) try(stdin string, args ...string) (string, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), 6*time.Minute)
 	defer cancel()
@@ -265,7 +265,7 @@ func (c *cluster) tryContext(ctx context.Context, stdin string, args ...string) 
 	return out.String(), err
 }
 
-// onThisMachine skips a test that wants to reach the cluster's own processes.
+// onThisMachine skips a test that needs access to the cluster's processes.
 func (c *cluster) onThisMachine(t *testing.T) {
 	t.Helper()
 	if !c.local {
@@ -298,13 +298,13 @@ func aside(t *testing.T, path string) string {
 	return path
 }
 
-// run is for what must work.
+// run runs a command that must succeed.
 func (c *cluster) run(t *testing.T, args ...string) string {
 	t.Helper()
 	return c.with(t, "", args...)
 }
 
-// with is run with standard input.
+// with is like run, with standard input.
 func (c *cluster) with(t *testing.T, stdin string, args ...string) string {
 	t.Helper()
 	out, err := c.try(stdin, args...)
@@ -314,7 +314,7 @@ func (c *cluster) with(t *testing.T, stdin string, args ...string) string {
 	return strings.TrimSpace(out)
 }
 
-// refused is for what must not work, and explains why not.
+// refused runs a command that must fail and returns the reason.
 func (c *cluster) refused(t *testing.T, stdin string, args ...string) string {
 	t.Helper()
 	out, err := c.try(stdin, args...)
@@ -374,7 +374,7 @@ func (c *cluster) served(t *testing.T) {
 	})
 }
 
-// audited fails unless objects and claims agree.
+// audited fails the test unless objects and claims agree.
 func (c *cluster) audited(t *testing.T) {
 	t.Helper()
 	out := c.run(t, "get", "--raw", "/apis/epic.acnodal.io/v1/namespaces/epic/epics/epic/audit")

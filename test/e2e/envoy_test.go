@@ -63,7 +63,7 @@ func (s *site) operator(t *testing.T) {
 	})
 }
 
-// route stands for a routing daemon and the network's routers.
+// route simulates a routing daemon and the network's routers.
 func (s *site) route(t *testing.T, address string) {
 	t.Helper()
 	via := s.internalIP(t, s.gateway)

@@ -13,7 +13,7 @@ import (
 	"time"
 )
 
-// epicctl runs it as somebody, and returns what it says and its exit code.
+// epicctl runs epicctl as a user and returns its output and exit code.
 func (c *cluster) epicctl(t *testing.T, as string, args ...string) (string, int) {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), filepath.Join(root, "bin/epicctl"), append([]string{"--kubeconfig", c.kubeconfig, "--as", as}, args...)...)

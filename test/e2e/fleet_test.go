@@ -28,7 +28,7 @@ type fleet struct {
 	joined map[string]string
 }
 
-// newFleet installs everything, with one Envoy for each tenant.
+// newFleet installs everything, with one Envoy per tenant.
 func newFleet(t *testing.T, c *cluster, gateways ...string) *fleet {
 	t.Helper()
 	nodes := strings.Fields(c.run(t, "get", "nodes", "--output=jsonpath={.items[*].metadata.name}"))
@@ -96,7 +96,7 @@ func (f *fleet) patchEPIC(t *testing.T, base string) {
 	f.run(t, "patch", "epics.epic.acnodal.io", "epic", "-n", "epic", "--type=merge", "-p", `{"spec":{"base":`+base+`}}`)
 }
 
-// join adds a node to the cluster, and a session with it to the router.
+// join adds a node to the cluster and a session with it to the router.
 func (f *fleet) join(t *testing.T, node string) {
 	t.Helper()
 	clusterScript(t, "join", node)
@@ -106,7 +106,7 @@ func (f *fleet) join(t *testing.T, node string) {
 	f.router.addPeer(f.joined[node])
 }
 
-// leave takes a node away.
+// leave removes a node.
 func (f *fleet) leave(t *testing.T, node string) {
 	t.Helper()
 	clusterScript(t, "leave", node)
@@ -114,7 +114,7 @@ func (f *fleet) leave(t *testing.T, node string) {
 	f.gateways = slices.DeleteFunc(f.gateways, func(n string) bool { return n == node })
 }
 
-// traces are what hack/cluster.sh makes for nodes.
+// traces are the things that hack/cluster.sh creates for nodes.
 func (f *fleet) traces(t *testing.T) string {
 	t.Helper()
 	run := filepath.Dir(f.kubeconfig)
@@ -136,7 +136,7 @@ func clusterScript(t *testing.T, args ...string) {
 	}
 }
 
-// removeGateways takes the node program away from the gateway nodes, as it is documented.
+// removeGateways removes the node program from the gateway nodes as documented.
 func (f *fleet) removeGateways(t *testing.T) {
 	t.Helper()
 	for node := range f.joined {
@@ -174,7 +174,7 @@ patches:
 	return dir
 }
 
-// tenant makes an account, and installs the node program on its node.
+// tenant creates an account and installs the node program on the tenant's node.
 func (f *fleet) tenant(t *testing.T, account, node string) *site {
 	t.Helper()
 	s := &site{cluster: f.cluster, tenant: node, namespace: f.account(t, account)}
@@ -206,7 +206,7 @@ func (f *fleet) tenant(t *testing.T, account, node string) *site {
 	return s
 }
 
-// program is the pod of the node program on a gateway node.
+// program returns the pod of the node program on a gateway node.
 func (f *fleet) program(t *testing.T, node string) string {
 	t.Helper()
 	return f.run(t, "get", "pods", "-n", "epic-node", "-l", "app.kubernetes.io/name=epic-node", "--field-selector=spec.nodeName="+node,
@@ -270,7 +270,7 @@ func (f *fleet) paths(t *testing.T, limit time.Duration, nodes ...string) {
 	})
 }
 
-// scale has each tenant ask for another number of Envoys.
+// scale sets a different number of Envoys for each tenant.
 func (f *fleet) scale(t *testing.T, count int) {
 	t.Helper()
 	for _, s := range f.services {

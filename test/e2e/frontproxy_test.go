@@ -45,7 +45,7 @@ func (c *cluster) forward(t *testing.T, target string, port int) string {
 	return match[1]
 }
 
-// selfSigned is an authority that nobody here knows.
+// selfSigned is a CA that no component of the cluster trusts.
 func selfSigned(t *testing.T, name string) tls.Certificate {
 	t.Helper()
 	return certificate(t, &x509.Certificate{
@@ -58,14 +58,14 @@ func selfSigned(t *testing.T, name string) tls.Certificate {
 	})
 }
 
-// otherAuthority is such a one as a caBundle.
+// otherAuthority returns such a CA as a caBundle.
 func otherAuthority(t *testing.T) string {
 	t.Helper()
 	block := &pem.Block{Type: "CERTIFICATE", Bytes: selfSigned(t, "other").Certificate[0]}
 	return base64.StdEncoding.EncodeToString(pem.EncodeToMemory(block))
 }
 
-// Only the kube-apiserver may say in headers who somebody is.
+// Only the kube-apiserver may set the identity of a user in request headers.
 func TestForgedFrontProxy(t *testing.T) {
 	c := epic(t)
 	c.platform(t)

@@ -14,7 +14,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 )
 
-// pods returns the pods of a program, without those that are on their way out.
+// pods returns the pods of a program, except those that are terminating.
 func (c *cluster) pods(t *testing.T, name string) []corev1.Pod {
 	t.Helper()
 	var list corev1.PodList
@@ -50,7 +50,7 @@ func TestInstalled(t *testing.T) {
 			t.Errorf("All pods of %s are on one node", name)
 		}
 	}
-	// Each permission that the server asks for is in its role.
+	// The server's role contains every permission that it uses.
 	for _, pod := range c.pods(t, "epic-apiserver") {
 		out := c.readyz(pod.Name)
 		wants(t, "readyz of "+pod.Name, out, "[+]permission-list-namespaces ok", "[+]front-proxy ok", "readyz check passed")
@@ -96,14 +96,14 @@ func TestPodsAreRestricted(t *testing.T) {
 	wants(t, "a privileged pod", problem, "violates PodSecurity")
 }
 
-// Whoever reaches etcd without a certificate of its own authority gets nothing.
+// A client of etcd without a certificate from etcd's own CA gets nothing.
 func TestEtcdWantsCertificates(t *testing.T) {
 	c := epic(t)
 	address := "127.0.0.1:" + c.forward(t, "pod/epic-etcd-0", 2379)
 	for name, own := range map[string][]tls.Certificate{"none": nil, "its own": {selfSigned(t, "epic-apiserver")}} {
 		conn, err := tls.Dial("tcp", address, &tls.Config{InsecureSkipVerify: true, Certificates: own})
 		if err == nil {
-			// TLS 1.3 tells the client only when it reads.
+			// With TLS 1.3, the client learns about this only when it reads.
 			_, err = conn.Read(make([]byte, 1))
 			_ = conn.Close()
 		}
@@ -134,14 +134,14 @@ func (c *cluster) thirdReplica(t *testing.T) string {
 	return name
 }
 
-// logs are a replica's, and those of its container before the last restart.
+// logs returns the logs of a replica, including those from before the last restart.
 func (c *cluster) logs(pod string) string {
 	now, _ := c.try("", "logs", "--namespace", system, pod)
 	before, _ := c.try("", "logs", "--namespace", system, pod, "--previous")
 	return now + before
 }
 
-// asShipped makes the installation what the manifests say.
+// asShipped restores the installation to the state in the manifests.
 func (c *cluster) asShipped(t *testing.T) {
 	t.Helper()
 	c.run(t, "apply", "-k", overlay)

@@ -110,7 +110,7 @@ func (s *site) targets(t *testing.T, namespaces ...string) map[string][]target {
 	return all
 }
 
-// testMetricsAreGuarded asks for metrics as one who may not read them.
+// testMetricsAreGuarded requests metrics as a user without permission to read them.
 func (s *site) testMetricsAreGuarded(t *testing.T, node target, token string) {
 	t.Helper()
 	for name, tc := range map[string]struct {
@@ -123,7 +123,7 @@ func (s *site) testMetricsAreGuarded(t *testing.T, node target, token string) {
 	}
 }
 
-// scrape asks for metrics.
+// scrape requests metrics.
 func scrape(t *testing.T, from target, token string) (code int, metrics string) {
 	t.Helper()
 	client := &http.Client{Timeout: 20 * time.Second, Transport: &http.Transport{
@@ -252,7 +252,7 @@ func (s *site) prometheus(t *testing.T, targets map[string][]target, token strin
 	})
 }
 
-// ask reads an answer of Prometheus.
+// ask decodes a response of Prometheus.
 func ask(t *testing.T, path string, into any) {
 	t.Helper()
 	answer, err := http.Get("http://" + prometheusAddress + path)

@@ -37,7 +37,7 @@ func records(text string) map[record]bool {
 	return all
 }
 
-// recordList is records with each record as often as it is there.
+// recordList is records with duplicates.
 func recordList(text string) []record {
 	var all []record
 	for line := range strings.Lines(text) {

@@ -10,7 +10,7 @@ import (
 	"testing"
 )
 
-// A cluster that is there is neither touched nor ended by whoever wants another.
+// An existing cluster is neither changed nor stopped when another one is requested.
 func TestAClusterThatIsThereStays(t *testing.T) {
 	c := epic(t)
 	c.onThisMachine(t)
@@ -69,7 +69,7 @@ func cgroups(t *testing.T, function string, args ...string) string {
 	return strings.TrimSpace(string(out))
 }
 
-// machine makes a folder that looks like /sys/fs/cgroup.
+// machine creates a directory laid out like /sys/fs/cgroup.
 func machine(t *testing.T, files map[string]string) string {
 	t.Helper()
 	dir := t.TempDir()

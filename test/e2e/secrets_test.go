@@ -11,7 +11,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 )
 
-// secrets are texts by which to know that something secret shows: what private
+// secrets are patterns that reveal leaked secret material: what private
 // keys and tokens look like, and those that are there.
 func (c *cluster) secrets(t *testing.T) []string {
 	t.Helper()

@@ -58,7 +58,7 @@ func hold(t *testing.T, pids map[string]int, d time.Duration) {
 	time.Sleep(d)
 }
 
-// A slow etcd makes requests late; one that does not answer at all makes them
+// A slow etcd delays requests; one that does not respond at all makes them
 // late or fail with a reason. When it is back, so is EPIC, with nothing lost.
 func TestTroubleEtcdSlow(t *testing.T) {
 	c := epic(t)

@@ -30,7 +30,7 @@ type load struct {
 
 	mu     sync.Mutex
 	failed []string
-	// unclear are failures that are no answer of a server with a reason in it.
+	// unclear are failures other than server responses that state a reason.
 	unclear []string
 	// lost are objects whose creation was confirmed, and that were not there.
 	lost []string
@@ -164,7 +164,7 @@ func informer(t *testing.T, c *cluster, ns string) cache.SharedIndexInformer {
 	return inf
 }
 
-// follows fails unless the informer soon holds what is there.
+// follows fails the test unless the informer soon holds the objects that exist.
 func follows(t *testing.T, c *cluster, ns string, inf cache.SharedIndexInformer) {
 	t.Helper()
 	c.with(t, loadBalancer(ns, "marker"), "apply", "-f", "-")

@@ -43,7 +43,7 @@ type site struct {
 
 	gateway, tenant string
 	namespace       string
-	// address is the public one, url what a visitor asks for.
+	// address is the public address, url what a visitor requests.
 	address, url string
 	// removed indicates that the node programs were removed again.
 	removed bool
@@ -219,7 +219,7 @@ func (s *site) ends(t *testing.T) (gateway, client tunnelReport) {
 	return s.status(t, "epic-node", "epic-node"), s.status(t, "epic-client", "epic-node-client")
 }
 
-// get asks once, by a connection of its own.
+// get sends one request on a separate connection.
 func (s *site) get() (string, error) { return s.getWith("") }
 
 // getWith is get with a query.
@@ -276,7 +276,7 @@ func (s *site) testReached(t *testing.T) {
 	}
 	wants(t, "the published interface", s.run(t, "get", "-n", s.namespace, "loadbalancers.epic.acnodal.io", "shop", "--output=jsonpath={.status.proxy-if-info}"),
 		s.internalIP(t, s.gateway))
-	// The controller tells of each kind, with the rights that its manifest gives it.
+	// The controller sets conditions on every kind, with the rights that its manifest gives it.
 	for name, namespace := range map[string]string{
 		"epics.epic.acnodal.io/epic": "epic", "serviceprefixes.epic.acnodal.io/e2e": "epic",
 		"accounts.epic.acnodal.io/tunnels": s.namespace, "lbservicegroups.epic.acnodal.io/web": s.namespace,

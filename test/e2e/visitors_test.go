@@ -21,13 +21,13 @@ import (
 	"time"
 )
 
-// patience is how long a visitor waits for an answer.
+// patience is how long a visitor waits for a response.
 const patience = 10 * time.Second
 
-// service is what visitors ask: an address that one tenant's pod answers for.
+// service is the target of visitors' requests: an address served by one tenant's pod.
 type service struct {
 	*site
-	// server is the name of the pod, which its answers begin with.
+	// server is the name of the pod, which its responses begin with.
 	server string
 }
 
@@ -48,8 +48,8 @@ func (s *service) open(ctx context.Context) (*opened, error) {
 	return &opened{conn, bufio.NewReader(conn)}, nil
 }
 
-// ask asks once by an open connection. It returns an error of type wrongAnswerError if it is
-// answered by anybody but the service's own pod, with its own public address.
+// ask sends one request on an open connection. It returns a wrongAnswerError if the response
+// comes from anything but the service's own pod at its own public address.
 func (s *service) ask(conn *opened, query string, headers ...string) error {
 	_ = conn.SetDeadline(time.Now().Add(patience))
 	lines := append([]string{"GET /" + query + " HTTP/1.1", "Host: shop"}, headers...)
@@ -75,13 +75,13 @@ type wrongAnswerError string
 
 func (w wrongAnswerError) Error() string { return "a wrong answer: " + string(w) }
 
-// wrong reports whether there was an answer, and another than there should have been.
+// wrong reports whether a response arrived that differs from the expected one.
 func (f failure) wrong() bool {
 	var wrong wrongAnswerError
 	return errors.As(f.err, &wrong)
 }
 
-// failure is a request that was not answered as it should.
+// failure is a request that did not get the expected response.
 type failure struct {
 	service *service
 	// began is when the visitor began to connect, open when the connection was open, or zero,
@@ -101,7 +101,7 @@ func (f failure) String() string {
 		f.ended.Sub(f.began).Round(time.Millisecond), f.err, f.again)
 }
 
-// visitors ask services all the time, each request by a connection of its own.
+// visitors send requests to services continuously, each on a separate connection.
 type visitors struct {
 	stop  context.CancelFunc
 	group sync.WaitGroup
@@ -149,7 +149,7 @@ func (v *visitors) once(s *service, query string) {
 	v.failed = append(v.failed, f)
 }
 
-// request asks by a connection of its own, and returns when that was open.
+// request sends one request on a separate connection and returns when that was opened.
 func request(s *service, query string) (open time.Time, err error) {
 	conn, err := s.open(context.Background())
 	if err != nil {
@@ -160,7 +160,7 @@ func request(s *service, query string) (open time.Time, err error) {
 	return open, s.ask(conn, query, "Connection: close")
 }
 
-// end waits for all requests that are under way.
+// end waits for all requests in progress.
 func (v *visitors) end() []failure {
 	v.stop()
 	v.group.Wait()
@@ -170,7 +170,7 @@ func (v *visitors) end() []failure {
 // excuse reports whether a failure is one that the documentation allows.
 type excuse func(failure) bool
 
-// strict allows none.
+// strict excuses no failure.
 func strict(failure) bool { return false }
 
 // moved allows that a connection breaks that was open, or was being opened, when a path of its
@@ -186,7 +186,7 @@ func (r *router) moved(begin time.Time) excuse {
 	}
 }
 
-// during runs something while visitors come, and fails for each failure that has no excuse.
+// during runs do while visitors send requests and fails the test for each failure without an excuse.
 func (f *fleet) during(t *testing.T, do func(t *testing.T), excuses ...excuse) {
 	t.Helper()
 	v := visit(f.services)
@@ -222,7 +222,7 @@ func (f *fleet) during(t *testing.T, do func(t *testing.T), excuses ...excuse) {
 	}
 }
 
-// held are connections that stay open and in use.
+// held is a set of connections that stay open and in use.
 type held struct {
 	stop  context.CancelFunc
 	group sync.WaitGroup
@@ -236,7 +236,7 @@ type heldConn struct {
 	err  error
 }
 
-// hold opens connections, and uses each once a second: routers may move those that are not in use.
+// hold opens connections and uses each once a second, because routers may move idle ones.
 // It closes those that go to one node at once.
 func (f *fleet) hold(t *testing.T, s *service, count int, but string) *held {
 	t.Helper()
@@ -268,7 +268,7 @@ func (f *fleet) hold(t *testing.T, s *service, count int, but string) *held {
 	return h
 }
 
-// end returns how many connections of each node broke, and how many there are.
+// end returns how many connections to each node broke and how many there were.
 func (h *held) end(t *testing.T) (broken, all map[string]int) {
 	t.Helper()
 	h.stop()

@@ -42,7 +42,7 @@ func main() {
 	}
 }
 
-// answer answers after as long as the request asks for by wait.
+// answer responds after the time given in the request's wait parameter.
 func answer(w http.ResponseWriter, r *http.Request) {
 	if wait, err := time.ParseDuration(r.URL.Query().Get("wait")); err == nil {
 		time.Sleep(min(wait, time.Minute))
