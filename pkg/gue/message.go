@@ -94,7 +94,8 @@ const (
 	AnswersSolicits
 )
 
-// Nonce, when returned, proves that its receiver is at the address to which it was sent.
+// Nonce is a random value that, when returned, proves that its receiver is at the address to which it
+// was sent.
 type Nonce [NonceSize]byte
 
 // Message is one control message with its tunnel.

@@ -37,7 +37,7 @@ type binding struct {
 }
 
 // read decodes every role and binding in all YAML files below a folder. A
-// misspelt field is an error, because it would silently grant less or more.
+// misspelled field is an error, because it would silently grant less or more.
 func read(t *testing.T, dir string) (roles []role, bindings []binding) {
 	t.Helper()
 	err := filepath.WalkDir(dir, func(path string, entry fs.DirEntry, err error) error {

@@ -21,7 +21,7 @@ const (
 // IFLA_INET_CONF is the one attribute of the IPv4 part of IFLA_AF_SPEC.
 const iflaInetConf = 1
 
-// Attributes of RTM_SETNEIGHTBL, from linux/neighbour.h.
+// Attributes of RTM_SETNEIGHTBL, as in the kernel's header of neighbor tables.
 const (
 	ndtaName        = 1
 	ndtaParms       = 6
