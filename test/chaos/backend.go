@@ -25,7 +25,7 @@ type backend struct {
 	stop context.CancelFunc
 }
 
-// The names of headers in answers.
+// The names of headers in responses.
 const (
 	nameHeader  = "Chaos-Backend"
 	nonceHeader = "Chaos-Nonce"
@@ -57,7 +57,7 @@ func serve(ctx context.Context, pod *netlab.Namespace, name string, port int32) 
 	return b, nil
 }
 
-// answer returns the body with who answers, and what was asked.
+// answer returns the body with the name of the backend and the request.
 func (b *backend) answer(w http.ResponseWriter, r *http.Request) {
 	body, err := io.ReadAll(r.Body)
 	if err != nil {
@@ -70,7 +70,7 @@ func (b *backend) answer(w http.ResponseWriter, r *http.Request) {
 	_, _ = w.Write(body)
 }
 
-// echo answers datagrams with who answers, and the hash of what was asked.
+// echo responds to datagrams with the name of the backend and the hash of the request.
 func (b *backend) echo(packets net.PacketConn) {
 	buffer := make([]byte, 1<<16)
 	for {

@@ -26,7 +26,7 @@ func newBalancer(addresses []string) *balancer {
 	return &balancer{addresses: addresses, ready: make([]atomic.Bool, len(addresses))}
 }
 
-// watch asks the servers until the context ends.
+// watch sends requests to the servers until the context ends.
 func (b *balancer) watch(ctx context.Context) {
 	client := &http.Client{
 		Timeout: 2 * time.Second,

@@ -16,7 +16,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// disk is a file system of its own, ext4 on a loop device, that can be slow and full.
+// disk is a separate file system, ext4 on a loop device, that can be slow and full.
 type disk struct {
 	path string
 	mu   sync.Mutex

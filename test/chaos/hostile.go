@@ -42,7 +42,7 @@ func (h attacker) meta(i int) metav1.ObjectMeta {
 	return metav1.ObjectMeta{Namespace: h.namespace, Name: fmt.Sprintf("bad%d", i), Labels: map[string]string{epic.OwningLBServiceGroupLabel: group6}}
 }
 
-// hostileTemplates are values of envoy-template that must hurt nobody else.
+// hostileTemplates are values of envoy-template that must not affect other tenants.
 var hostileTemplates = []string{
 	`{{ range $i := .Routes }}{{ range $j := $.Routes }}{{ end }}{{ end }}{{ define "x" }}{{ template "x" . }}{{ end }}{{ template "x" . }}`,
 	"name: x\naddress: {socket_address: {address: 0.0.0.0, port_value: 80}}\n",
@@ -51,7 +51,7 @@ var hostileTemplates = []string{
 	`{{ printf "%1000000000d" 1 }}`,
 }
 
-// attack makes one attempt. Its answer does not matter.
+// attack makes one attempt. Its response does not matter.
 func (h attacker) attack(ctx context.Context, i int) {
 	api := h.client.EpicV1()
 	switch n := i % 8; n {

@@ -115,7 +115,7 @@ func (s *site) noRoutes(context.Context) error {
 	return nil
 }
 
-// nodeEmpty asks a node program whether it has anything of a tenant's.
+// nodeEmpty returns an error unless a node program has nothing of a tenant's.
 func (s *site) nodeEmpty(ctx context.Context, name string) error {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
@@ -243,7 +243,7 @@ func mountsBelow(dir string) ([]string, error) {
 	return out, nil
 }
 
-// crash is how a Go program, or Envoy, tells that it has a fault of its own.
+// crash matches what a Go program, or Envoy, prints when it crashes.
 var crash = regexp.MustCompile(`(?m)^(panic: |fatal error: |runtime: |WARNING: DATA RACE).*|.*(Caught Segmentation fault|assert failure:|Caught Aborted).*|.*Observed a panic.*`)
 
 // readLogs looks for crashes in the logs.

@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// via is how a visitor asks.
+// via is how a visitor sends a request.
 type via string
 
 const (
@@ -30,7 +30,7 @@ type span struct {
 	worked time.Time
 }
 
-// target is something that visitors ask: an address and port, for HTTP with a hostname and a path.
+// target is an address and port that visitors send requests to, for HTTP with a hostname and a path.
 type target struct {
 	id     string
 	tenant int
@@ -77,7 +77,7 @@ func (w *window) covers(t *target) bool {
 }
 
 // oracle knows what each request should get. It is told of every write before and after, and of
-// every fault. Nothing in it waits or asks the clock.
+// every fault. Nothing in it waits or reads the clock.
 type oracle struct {
 	// bound is how long a change may take to reach the Envoys, and a path to work again.
 	bound time.Duration
@@ -259,7 +259,7 @@ func (o *oracle) answer(t *target, backend string, intact bool, began, ended tim
 	}
 }
 
-// works notes a right answer. The lock is held.
+// works records a correct response. The lock is held.
 func (o *oracle) works(t *target, began, ended time.Time) {
 	if t.streak = append(t.streak, began); len(t.streak) < steadyStreak {
 		return
@@ -300,7 +300,7 @@ func (t *target) served(at time.Time) (since time.Time, ok bool) {
 	return since, ok
 }
 
-// failure judges that a request got no answer of a backend, but an error or a status.
+// failure judges that a request got an error or a status instead of a response from a backend.
 func (o *oracle) failure(t *target, what string, began, ended time.Time) string {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -378,7 +378,7 @@ func (o *oracle) note(kind, target string, at time.Time, detail string) {
 	o.violations = append(o.violations, &violation{kind: kind, target: target, first: at, last: at, times: 1, detail: detail})
 }
 
-// wrong notes a violation that is no answer of a target.
+// wrong records a violation that is not a response of a target.
 func (o *oracle) wrong(kind, where string, at time.Time, detail string) {
 	o.mu.Lock()
 	defer o.mu.Unlock()

@@ -20,7 +20,7 @@ type program struct {
 	path string
 	args []string
 	log  string
-	// exited is told of ends that nobody asked for.
+	// exited is called when the program exits unexpectedly.
 	exited func(p *program, err error, tail string)
 
 	mu      sync.Mutex

@@ -336,7 +336,7 @@ func (s *site) node(ctx context.Context, host *netlab.Namespace, name, address s
 
 func (s *site) pins(name string) string { return s.in(name+".bpf", "epic") }
 
-// nodeReady asks a node program whether it has done what there is to do.
+// nodeReady returns an error unless a node program has done all its work.
 func (s *site) nodeReady(ctx context.Context, host *netlab.Namespace) error {
 	client := &http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{DialContext: host.Dial, DisableKeepAlives: true}}
 	r, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://127.0.0.1:9606/readyz", nil)

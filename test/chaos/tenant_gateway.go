@@ -96,7 +96,7 @@ func (a *actor) createGateway(ctx context.Context, name string) error {
 	return nil
 }
 
-// addRoute adds a route with a Service of its own.
+// addRoute adds a route with a separate Service.
 func (a *actor) addRoute(ctx context.Context, g *gateway, via via) error {
 	id := a.id()
 	r := &route{name: fmt.Sprintf("r%d", id), via: via, gateway: g}
@@ -234,7 +234,7 @@ func (a *actor) newService(ctx context.Context) (*service, error) {
 var families = map[discoveryv1.AddressType]string{discoveryv1.AddressTypeIPv4: world.PodAddress, discoveryv1.AddressTypeIPv6: world.PodAddress6}
 
 // writeSlices creates or updates the slices of a Service: one for each backend and family, because
-// each backend has a port of its own.
+// each backend has a separate port.
 func (a *actor) writeSlices(ctx context.Context, s *service) error {
 	slicesOf := a.api.GWEndpointSlices(a.namespace)
 	for family, address := range families {

@@ -20,13 +20,13 @@ import (
 )
 
 const (
-	// patience is how long a visitor waits for an answer.
+	// patience is how long a visitor waits for a response.
 	patience = 10 * time.Second
 	// mostOpen bounds the requests under way.
 	mostOpen = 400
 )
 
-// datagramWaits is how long a visitor waits for an answer before it sends a datagram again.
+// datagramWaits is how long a visitor waits for a response before it resends a datagram.
 var datagramWaits = []time.Duration{1500 * time.Millisecond, 2500 * time.Millisecond, 4 * time.Second}
 
 // visitors send requests to what the oracle expects.
@@ -74,7 +74,7 @@ func (v *visitors) run(ctx context.Context) {
 			open.Go(func() {
 				defer func() { <-places }()
 				v.sent.Add(1)
-				// A request that was sent gets its answer even if the run ends first.
+				// A request in progress gets its response even if the run ends first.
 				v.ask(context.WithoutCancel(ctx), client, t, body)
 			})
 		}
@@ -82,7 +82,7 @@ func (v *visitors) run(ctx context.Context) {
 	open.Wait()
 }
 
-// ask sends one request and has the oracle judge the answer.
+// ask sends one request and has the oracle judge the response.
 func (v *visitors) ask(ctx context.Context, client *http.Client, t *target, body []byte) {
 	began := time.Now()
 	var name string

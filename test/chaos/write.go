@@ -17,7 +17,7 @@ import (
 // attempt is how long one try of a write may take.
 const attempt = 8 * time.Second
 
-// verdict is what an answer to a write means.
+// verdict is the meaning of the response to a write.
 type verdict int
 
 const (
@@ -28,7 +28,7 @@ const (
 	refused
 )
 
-// judgeWrite says what an answer to a write means that may have been sent before.
+// judgeWrite interprets the response to a write that may have been sent before.
 func judgeWrite(err error) verdict {
 	var status apierrors.APIStatus
 	var network net.Error
@@ -39,7 +39,7 @@ func judgeWrite(err error) verdict {
 		apierrors.IsServiceUnavailable(err), apierrors.IsInternalError(err):
 		return again
 	case !errors.As(err, &status):
-		// No answer of the server at all.
+		// No response from the server at all.
 		return again
 	case errors.As(err, &network), utilnet.IsConnectionRefused(err), utilnet.IsConnectionReset(err), errors.Is(err, context.DeadlineExceeded):
 		return again

@@ -32,7 +32,7 @@ import (
 // settle is how long the two sides may take to agree once all is well again.
 const settle = 2 * time.Minute
 
-// duration is how long there is trouble: 15 s unless EPIC_CRASH_SECONDS says otherwise.
+// duration is how long faults last: 15 s unless EPIC_CRASH_SECONDS is set.
 func duration(t *testing.T) time.Duration {
 	s := os.Getenv("EPIC_CRASH_SECONDS")
 	if s == "" {
@@ -190,7 +190,7 @@ func (w *world) foreign(t *testing.T, namespace string) map[string]bool {
 type trouble struct {
 	world    *world
 	replicas []*replica
-	// third is one that does not ask who leads.
+	// third does not take part in leader election.
 	third *replica
 	rng   *rand.Rand
 }
@@ -251,7 +251,7 @@ func revive(replicas []*replica) {
 	}
 }
 
-// replica is one of the two that ask who leads.
+// replica is one of the two that take part in leader election.
 func (d *trouble) replica() *replica {
 	revive(d.replicas)
 	return d.replicas[d.rng.IntN(len(d.replicas))]
@@ -292,7 +292,7 @@ func (d *trouble) skew() error {
 	}
 }
 
-// another runs a connector for some time that does not ask who leads.
+// another runs a connector without leader election for some time.
 func (d *trouble) another() error {
 	if d.third.Running() {
 		d.third.Kill()

@@ -38,7 +38,7 @@ const (
 type judge struct {
 	t         *testing.T
 	namespace string
-	// foreign are the keys in EPIC that nobody may touch, from a revision on.
+	// foreign are the keys in EPIC that must not change, from a revision on.
 	foreign map[string]bool
 	from    int64
 	// asks is which remote object each local one asks for now, by the local one's key.
@@ -139,7 +139,7 @@ func asked(o metav1.Object) string {
 	return string(o.GetUID())
 }
 
-// local notes what a local object asks for.
+// local records what a local object requests.
 func (j *judge) local(e *clientv3.Event, kind string, read func([]byte) (string, bool)) {
 	key := string(e.Kv.Key)
 	before := j.asks[key]

@@ -63,7 +63,7 @@ func (w *world) remote(ctx context.Context, namespace string, options ...client.
 	return w.site(namespace, "").Remote(ctx, options...)
 }
 
-// update reads an object, changes it and writes it, until nobody comes in between.
+// update reads an object, changes it and writes it, and retries on conflict.
 func update(ctx context.Context, c client.Client, o client.Object, change func()) error {
 	return retry.RetryOnConflict(retry.DefaultRetry, func() error {
 		if err := c.Get(ctx, client.ObjectKeyFromObject(o), o); err != nil {

@@ -66,7 +66,7 @@ type cluster struct {
 type world struct {
 	dir  string
 	etcd *process.Process
-	// etcdURL is where the etcd of all servers answers.
+	// etcdURL is the URL of the etcd that all servers use.
 	etcdURL string
 	// tenants is the client cluster, gateway the one that serves EPIC's API.
 	tenants, gateway *cluster
@@ -200,7 +200,7 @@ func (w *world) startEtcd(path string) error {
 	return err
 }
 
-// auditPolicy has who asked for what, and the answer's code.
+// auditPolicy records who requested what, and the response's code.
 const auditPolicy = `
 apiVersion: audit.k8s.io/v1
 kind: Policy
@@ -269,7 +269,7 @@ func (c *cluster) connect() error {
 	return err
 }
 
-// apply creates the objects of files, and brings those that are there up to date.
+// apply creates the objects in files and updates existing ones.
 func (w *world) apply(ctx context.Context, c *cluster, files ...string) error {
 	for _, file := range files {
 		objects, err := manifest.ReadFile(file)
@@ -354,7 +354,7 @@ func (w *world) installGateway(ctx context.Context) error {
 	return w.installEPIC(ctx)
 }
 
-// epicReady returns whether EPIC's API answers through the kube-apiserver.
+// epicReady returns whether EPIC's API responds through the kube-apiserver.
 func (w *world) epicReady() error {
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancel()

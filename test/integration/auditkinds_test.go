@@ -146,7 +146,7 @@ func TestAuditRecordsOfEveryKind(t *testing.T) {
 	}
 	expect(account, "patch", "loadbalancers", loadBalancer)
 
-	// A token of nobody's.
+	// An unknown token.
 	const token = "c2VjcmV0LXRva2VuLW9mLWEtdGVuYW50"
 	stranger := rest.AnonymousClientConfig(server.Config)
 	stranger.BearerToken = token

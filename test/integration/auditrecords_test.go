@@ -20,7 +20,7 @@ import (
 	"github.com/acnodal/epic/pkg/registry/claims"
 )
 
-// Audit records say who wrote which object, what the server claimed for it, and what it
+// Audit records state who wrote which object, what the server claimed for it, and what it
 // released, with the policy that ships.
 func TestAuditRecords(t *testing.T) {
 	log := filepath.Join(t.TempDir(), "audit")

@@ -51,7 +51,7 @@ func (k kubectl) apply(t *testing.T, stdin string, args ...string) string {
 	return out
 }
 
-// refused is for what must not work; it returns what kubectl says about it.
+// refused runs a command that must fail and returns kubectl's output.
 func (k kubectl) refused(t *testing.T, stdin string, args ...string) string {
 	t.Helper()
 	out, problems, err := k.try(stdin, args...)

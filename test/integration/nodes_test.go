@@ -152,7 +152,7 @@ func TestNodesWriteOnlyTheirOwn(t *testing.T) {
 		`{"status":{"proxy-if-info":{"pod-a":{"epic-node-address":"203.0.113.2","index":17,"name":"veth17"}}}}`: "can't write another node's",
 		`{"status":{"proxy-if-info":{"pod-x":{"epic-node-address":"203.0.113.9","index":17,"name":"veth17"}}}}`: "can't write another node's",
 		`{"status":{"proxy-if-info":{"pod-x":{"index":17,"name":"veth17"}}}}`:                                   "can't write another node's",
-		// Proxies that nobody started here, and where they are.
+		// Proxies that were not started here, and where they are.
 		`{"status":{"proxy-if-info":{"made-up":{"epic-node-address":"203.0.113.1","index":7,"name":"veth7"}}}}`:                              "does not run on this node",
 		`{"status":{"proxy-placements":{"made-up":"203.0.113.1"}}}`:                                                                          "status.proxy-placements",
 		`{"status":{"proxy-placements":{"pod-b":"203.0.113.1"}}}`:                                                                            "status.proxy-placements",
@@ -169,7 +169,7 @@ func TestNodesWriteOnlyTheirOwn(t *testing.T) {
 	// Others' are removed by null or by leaving them out.
 	forbidden(t, "another's removed", patch(types.MergePatchType, `{"status":{"proxy-if-info":{"pod-b":null}}}`, false, "status"), "pod-b")
 	forbidden(t, "another's removed by a JSON patch", patch(types.JSONPatchType, `[{"op":"remove","path":"/status/proxy-if-info/pod-b"}]`, false, "status"), "pod-b")
-	// A status that is left out whole keeps what is there.
+	// A status that is omitted entirely keeps the existing values.
 	if err := patch(types.MergePatchType, `{"status":null}`, false, "status"); err != nil {
 		t.Errorf("no status: %v", err)
 	}

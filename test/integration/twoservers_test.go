@@ -57,7 +57,7 @@ func gwProxy(name, group string) *epicv1.GWProxy {
 	return &epicv1.GWProxy{ObjectMeta: metav1.ObjectMeta{Name: name, Labels: map[string]string{"epic.acnodal.io/owning-lbservicegroup": group}}}
 }
 
-// atOnce calls f n times at the same time and counts the answers by kind.
+// atOnce calls f n times concurrently and counts the results by kind.
 func atOnce(n int, f func(i int) error) map[string]int {
 	var mu sync.Mutex
 	counts := map[string]int{}

@@ -58,7 +58,7 @@ var phases = [][]fault{
 	},
 }
 
-// atFirst is what fires at first: nobody has taken a snapshot yet.
+// atFirst is the fault whose alert fires at first, because no snapshot exists yet.
 var atFirst = fault{"there is no snapshot", []string{"EpicSnapshotOld"}, noSnapshot}
 
 // elsewhere has the alerts whose faults the site can't have, with the reason and the test that

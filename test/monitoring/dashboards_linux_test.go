@@ -25,7 +25,7 @@ var noSeries = map[string]string{
 
 const refusedObjects = "a kind has a series once EPIC has refused an object of it; EpicObjectsRefused fires by it"
 
-// dashboards wants an answer of Prometheus to each query of each dashboard.
+// dashboards checks that Prometheus returns data for each query of each dashboard.
 func (s *site) dashboards() {
 	s.Helper()
 	open, missed := map[string]string{}, map[string]bool{}

@@ -80,7 +80,7 @@ func etcdFull(s *site) (during, repair doing) {
 	}
 }
 
-// codeOf is the HTTP status of an answer that is an error.
+// codeOf returns the HTTP status of an error response.
 func codeOf(err error) int32 {
 	if status := apierrors.APIStatus(nil); errors.As(err, &status) {
 		return status.Status().Code
@@ -248,7 +248,7 @@ func etcdDown(s *site) (during, repair doing) {
 			}
 			go func() {
 				defer open.Add(-1)
-				// The server answers with 504 when the time is up.
+				// The server responds with 504 when the time is up.
 				_ = s.client.EpicV1().RESTClient().Patch(types.MergePatchType).Namespace(namespace).Resource("accounts").Name(account).
 					Timeout(2 * time.Second).Body(fmt.Appendf(nil, `{"metadata":{"annotations":{"at":"%d"}}}`, time.Now().UnixNano())).
 					Do(s.Context()).Error()

@@ -108,7 +108,7 @@ type discoveringJob struct {
 
 var noName = regexp.MustCompile(`[^a-zA-Z0-9_]`)
 
-// add tells Prometheus of a pod's port.
+// add registers a pod's port with Prometheus.
 func (d *discovery) add(p *corev1.Pod, address string) error {
 	labels := map[string]string{
 		"__meta_kubernetes_namespace": p.Namespace, "__meta_kubernetes_pod_name": p.Name, "__meta_kubernetes_pod_node_name": p.Spec.NodeName,
@@ -123,7 +123,7 @@ func (d *discovery) add(p *corev1.Pod, address string) error {
 	return d.write()
 }
 
-// remove tells Prometheus that a pod is gone.
+// remove unregisters a pod from Prometheus.
 func (d *discovery) remove(name string) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -204,7 +204,7 @@ func (s *site) startPrometheus() {
 	s.start("prometheus", path, nil, "--config.file="+s.in("prometheus.yaml"), "--storage.tsdb.path="+s.in("tsdb"), "--web.listen-address="+address)
 }
 
-// ask sends a query to Prometheus's API, and decodes the data of the answer.
+// ask sends a query to Prometheus's API and decodes the data of the response.
 func (s *site) ask(path string, query url.Values, data any) error {
 	client := &http.Client{Timeout: 10 * time.Second}
 	text, err := get(s.Context(), client, s.prometheus+"/api/v1/"+path+"?"+query.Encode())

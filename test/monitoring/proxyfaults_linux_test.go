@@ -184,7 +184,7 @@ func hungEnvoy(s *site) (during, repair doing) {
 	}
 }
 
-// portInUse has somebody else listen on a port of a proxy before Envoy does.
+// portInUse makes another process listen on a port of a proxy before Envoy does.
 func portInUse(s *site) (during, repair doing) {
 	s.Helper()
 	lb := s.balancer("in-use", group)

@@ -411,7 +411,7 @@ func (s *site) connectorCredential() {
 	s.kubeconfig("connector-epic", s.connectorAPI.Address(), namespace, s.token(namespace, "connector."+cluster, ""))
 }
 
-// get returns what a server answers, or an error that has it.
+// get returns the body of a response, or an error that contains it.
 func get(ctx context.Context, client *http.Client, url string) (string, error) {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {

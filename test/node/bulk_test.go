@@ -236,7 +236,7 @@ func datagrams(_ *testing.T, v *service) {
 	}
 }
 
-// Who connects to an endpoint at which nothing listens is told so by the pod.
+// The pod refuses connections to an endpoint without a listener.
 func refused(t *testing.T, v *service) {
 	v.s.until("a connection is refused", func() error {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)

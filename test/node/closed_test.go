@@ -93,7 +93,7 @@ func endpointRemoved(t *testing.T, s *site, beside *service) {
 	v.end()
 }
 
-// says sends a text on one end of a connection, and reads it at the other.
+// says sends a text on one end of a connection and reads it at the other.
 func says(from, to net.Conn, text string) error {
 	if _, err := io.WriteString(from, text); err != nil {
 		return err

@@ -74,7 +74,7 @@ func (b *beside) create() {
 	b.v.s.must(err)
 }
 
-// answers describes what keeps a proxy from being answered.
+// answers describes why a proxy gets no response.
 func (b *beside) answers(v *service) error {
 	ctx, cancel := context.WithTimeout(b.v.s.t.Context(), 500*time.Millisecond)
 	defer cancel()

@@ -168,7 +168,7 @@ func gatewayProxyFlows(t *testing.T, s *site) {
 		}
 		return nil
 	})
-	// Packets pass a moment before the state tells.
+	// Packets pass a moment before the status reports it.
 	s.until("the state of the tunnel", func() error {
 		tunnel, err := s.gateway.tunnel(g.gw.Namespace, g.gw.Name)
 		if err == nil && (tunnel.State != status.Up || tunnel.Kind != string(proxies.GWProxy)) {

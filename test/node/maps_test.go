@@ -62,7 +62,7 @@ func entriesOf(m *ebpf.Map) (map[string][]byte, error) {
 	return out, it.Err()
 }
 
-// Entries that somebody deletes, changes or adds are put right in seconds, and counted.
+// Entries that are deleted, changed or added by others are repaired in seconds, and counted.
 func mapsDamaged(s *site, v *service) {
 	inverted := func(b []byte) []byte {
 		out := bytes.Clone(b)

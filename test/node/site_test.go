@@ -297,13 +297,13 @@ func (s *site) part(t *testing.T, name string, run func(t *testing.T)) {
 	})
 }
 
-// ask asks a node program by HTTP.
+// ask sends an HTTP request to a node program.
 func (e *end) ask(path string) (string, error) {
 	client := &http.Client{Timeout: 30 * time.Second, Transport: &http.Transport{DialContext: e.host.Dial, DisableKeepAlives: true}}
 	return get(client, "http://127.0.0.1:9606"+path)
 }
 
-// get returns what a server answers, or an error that has it.
+// get returns the body of a response, or an error that contains it.
 func get(client *http.Client, url string) (string, error) {
 	answer, err := client.Get(url)
 	if err != nil {
@@ -483,14 +483,14 @@ func (s *site) podServes(tenant int, port int, text string) {
 // get is a visitor's request.
 func (v *service) get() (string, error) { return v.s.ask(v.public) }
 
-// ask is a visitor's request to a public address and port.
+// ask sends a visitor's request to a public address and port.
 func (s *site) ask(public string) (string, error) {
 	client := world.Client(s.world.Visitor)
 	client.Timeout = 2 * time.Second
 	return get(client, "http://"+public+"/")
 }
 
-// answers waits until a visitor gets the answer of the right pod.
+// answers waits until a visitor gets the response of the right pod.
 func (v *service) answers(text string) {
 	v.s.t.Helper()
 	v.s.until("a request to "+v.public, func() error {

@@ -21,7 +21,7 @@ import (
 	"github.com/acnodal/epic/test/netlab"
 )
 
-// nowhere is the kubeconfig of an API that does not answer.
+// nowhere is the kubeconfig of an API that does not respond.
 const nowhere = `apiVersion: v1
 kind: Config
 clusters: [{name: c, cluster: {server: "https://127.0.0.1:1"}}]

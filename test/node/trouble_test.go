@@ -161,7 +161,7 @@ func natChangesUnderTraffic(t *testing.T, s *site, v *service) {
 	e.ready()
 }
 
-// Whoever is elsewhere on the Internet moves no tunnel, and gets no answer.
+// Packets from elsewhere on the Internet move no tunnel and get no response.
 func forged(t *testing.T, s *site, v *service) {
 	tunnel, err := v.tunnel(s.gateway)
 	s.must(err)
@@ -235,7 +235,7 @@ func statusDamaged(s *site, v *service) {
 	}
 }
 
-// What somebody removes is back in seconds.
+// Anything removed by others is restored in seconds.
 func somebodyDeletes(t *testing.T, s *site) {
 	_, err := s.tenants[0].host.Run(t.Context(), "true")
 	s.must(err)
@@ -365,7 +365,7 @@ func killed(t *testing.T, s *site, v *service) {
 	}
 }
 
-// A tunnel whose far end does not answer is told as such, and comes up when it does.
+// A tunnel whose far end does not respond is reported as such, and comes up when it does.
 // Packets continue, because both ends' kernels know where they belong.
 func nobodyAnswers(s *site, v *service) {
 	s.must(s.gateway.process.Stop())
@@ -449,7 +449,7 @@ func apiAway(t *testing.T, s *site, v *service) {
 	}
 }
 
-// When objects go, nothing of them is left, neither in the kernel nor in the API.
+// Deleted objects leave nothing behind, neither in the kernel nor in the API.
 func deletion(t *testing.T, s *site, services []*service) {
 	for _, v := range services {
 		v.delete()

@@ -341,7 +341,7 @@ func (s *site) badTemplates() {
 	}
 }
 
-// foreignToken asks for the certificate of one proxy with the token of another.
+// foreignToken requests the certificate of one proxy with the token of another.
 func (s *site) foreignToken() {
 	tokens, err := filepath.Glob(filepath.Join(s.dir, "op", "p", "*", "token"))
 	s.must(nil, err)

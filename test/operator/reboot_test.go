@@ -61,7 +61,7 @@ func (s *site) killProxies() {
 		if record.Process.PID < 2 {
 			s.Fatalf("%s: %s", file, text)
 		}
-		// Each is the first of a session of its own.
+		// Each is the first process of a separate session.
 		s.must(nil, syscall.Kill(-record.Process.PID, syscall.SIGKILL))
 	}
 }

@@ -54,13 +54,13 @@ func TestMain(m *testing.M) {
 const (
 	account = "acme"
 	group   = "edge"
-	// The loopback addresses that stand for public ones.
+	// The loopback addresses used as public ones.
 	pool, subnet = "10.231.0.2-10.231.31.254", "10.231.0.0/16"
 )
 
 var namespace = epic.AccountNamespace(account)
 
-// site is a gateway without a network of its own.
+// site is a gateway without a separate network.
 type site struct {
 	testing.TB
 	dir    string
@@ -220,7 +220,7 @@ func ownAddress(t testing.TB) netip.Addr {
 	return netip.Addr{}
 }
 
-// serveText answers requests with a text, and returns the port.
+// serveText responds to requests with a text and returns the port.
 func serveText(t testing.TB, address netip.Addr, text string) int32 {
 	t.Helper()
 	l, err := new(net.ListenConfig).Listen(t.Context(), "tcp", netip.AddrPortFrom(address, 0).String())
@@ -309,7 +309,7 @@ func (s *site) create(r *epicv1.GWRoute) error {
 	return err
 }
 
-// get returns the status and the body of an answer, or the error.
+// get returns the status and the body of a response, or the error.
 func get(ctx context.Context, client *http.Client, url string) (int, string, error) {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
@@ -332,7 +332,7 @@ func visitor() *http.Client {
 	}
 }
 
-// answers waits until a URL answers with a status.
+// answers waits until a URL responds with a status.
 func (s *site) answers(url string, status int) {
 	s.Helper()
 	client := visitor()

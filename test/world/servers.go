@@ -16,7 +16,7 @@ import (
 	"github.com/acnodal/epic/test/netlab"
 )
 
-// ServeHTTP answers requests in a namespace until the context ends.
+// ServeHTTP serves requests in a namespace until the context ends.
 func ServeHTTP(ctx context.Context, n *netlab.Namespace, address string, handler http.Handler) error {
 	listener, err := n.Listen(ctx, "tcp", address)
 	if err != nil {

@@ -23,7 +23,7 @@ const (
 	hostname = "shop.example.com"
 )
 
-// gateway creates a Gateway with a route by hostname, and asks it.
+// gateway creates a Gateway with a route by hostname and sends it a request.
 func (d *demo) gateway(ctx context.Context) error {
 	file := d.in("gateway.yaml")
 	if err := os.WriteFile(file, gatewayManifest, 0o600); err != nil {

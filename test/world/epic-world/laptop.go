@@ -74,7 +74,7 @@ func ownAddress() (netip.Addr, error) {
 	return netip.Addr{}, errors.New("this machine has no IPv4 address but loopback ones, and those are no endpoints: run it as root to see a request")
 }
 
-// backend answers requests until the context ends.
+// backend responds to requests until the context ends.
 func backend(ctx context.Context, address netip.Addr) (port int32, err error) {
 	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", netip.AddrPortFrom(address, 0).String())
 	if err != nil {

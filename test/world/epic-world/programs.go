@@ -28,7 +28,7 @@ type end struct {
 	role                 string
 	// account is that of a client node.
 	account string
-	// socket is where the node program answers "epic-node status".
+	// socket is where the node program responds to "epic-node status".
 	socket string
 }
 

@@ -42,7 +42,7 @@ func (d *demo) show(ctx context.Context, lb *epicv1.LoadBalancer) error {
 	return nil
 }
 
-// ask sends requests until one is answered, and returns the answer.
+// ask sends requests until one succeeds and returns the response.
 func (d *demo) ask(ctx context.Context, url, host string) (string, error) {
 	var body string
 	err := wait.PollUntilContextTimeout(ctx, 200*time.Millisecond, patience, true, func(ctx context.Context) (bool, error) {
