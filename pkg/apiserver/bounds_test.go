@@ -157,7 +157,7 @@ func TestAccountLimits(t *testing.T) {
 			return err
 		}
 	}
-	refused("account object limit exceeded: account a has 3 objects of this API, and its limit is 3", create("epic-a", 1))
+	refused("objects of this API, and its limit is 3: delete some", create("epic-a", 1))
 	refused("account storage limit exceeded: the objects of account b may take 100000 bytes", create("epic-b", 40000))
 	refused("account object limit exceeded", func(int) error {
 		_, err := routes.Create(t.Context(), gwRoute("dry"), metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}})
