@@ -113,10 +113,10 @@ type Rate struct {
 // ProxyProtocol configures where the PROXY protocol carries client addresses. The protocol
 // is a header at the start of a TCP connection.
 type ProxyProtocol struct {
-	// Whether client connections start with the header. Set it to Required if the proxy is
-	// behind a load balancer that sends the header: Envoy then trusts the address in it and
-	// closes connections without a header. Anyone who can reach such a proxy directly can
-	// claim any address. Can't be combined with HTTP/3, which has no such header. Default: None.
+	// Whether client connections start with the header. Use Required only for a proxy behind
+	// a load balancer that sends the header. Envoy then trusts the address in the header and
+	// closes connections without one. Anyone who can reach such a proxy directly can claim
+	// any address. Can't be combined with HTTP/3, which has no such header. Default: None.
 	Clients ProxyProtocolClients
 
 	// Whether connections to endpoints start with the header, and which version to send.

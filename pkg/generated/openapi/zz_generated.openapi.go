@@ -4275,7 +4275,7 @@ func schema_pkg_apis_epic_v1_ProxyProtocol(ref common.ReferenceCallback) common.
 				Properties: map[string]spec.Schema{
 					"clients": {
 						SchemaProps: spec.SchemaProps{
-							Description: "Whether client connections start with the header. Set it to Required if the proxy is behind a load balancer that sends the header: Envoy then trusts the address in it and closes connections without a header. Anyone who can reach such a proxy directly can claim any address. Can't be combined with HTTP/3, which has no such header. Default: None.\n\nPossible enum values:\n - `\"None\"` accepts connections without the header.\n - `\"Required\"` requires the header, of version 1 or 2.",
+							Description: "Whether client connections start with the header. Use Required only for a proxy behind a load balancer that sends the header. Envoy then trusts the address in the header and closes connections without one. Anyone who can reach such a proxy directly can claim any address. Can't be combined with HTTP/3, which has no such header. Default: None.\n\nPossible enum values:\n - `\"None\"` accepts connections without the header.\n - `\"Required\"` requires the header, of version 1 or 2.",
 							Type:        []string{"string"},
 							Format:      "",
 							Enum:        []interface{}{"None", "Required"},
