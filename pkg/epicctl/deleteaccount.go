@@ -284,6 +284,13 @@ func sameObject(read metav1.Object) metav1.DeleteOptions {
 	return metav1.DeleteOptions{Preconditions: &metav1.Preconditions{UID: ptr.To(read.GetUID())}}
 }
 
+// sameVersion limits a deletion to the version of the object that was read.
+func sameVersion(read metav1.Object) metav1.DeleteOptions {
+	options := sameObject(read)
+	options.Preconditions.ResourceVersion = ptr.To(read.GetResourceVersion())
+	return options
+}
+
 func (o *deleteAccount) waitGone(ctx context.Context, what string, get func(context.Context) (metav1.Object, error)) error {
 	var held string
 	err := wait.PollUntilContextCancel(ctx, pollInterval, true, func(ctx context.Context) (bool, error) {

@@ -17,7 +17,6 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/kubernetes"
-	"k8s.io/utils/ptr"
 
 	"github.com/acnodal/epic/pkg/apis/epic"
 	v1 "github.com/acnodal/epic/pkg/apis/epic/v1"
@@ -171,7 +170,7 @@ func (o *disconnect) leaveProxies(ctx context.Context, c epicclient.EpicV1Interf
 			})
 		case others == 0 && (owns || mine):
 			return o.change(&did, epic.ResourceGWProxies, proxy.Name, deleted, func() error {
-				return client.Delete(ctx, proxy.Name, o.unchanged(proxy))
+				return client.Delete(ctx, proxy.Name, o.deleteVersionOptions(proxy))
 			})
 		}
 		return nil
@@ -216,7 +215,7 @@ func (o *disconnect) leaveLoadBalancers(ctx context.Context, c epicclient.EpicV1
 				// would reject the deletion.
 				return nil
 			}
-			return client.Delete(ctx, lb.Name, o.unchanged(now))
+			return client.Delete(ctx, lb.Name, o.deleteVersionOptions(now))
 		})
 	}))
 	return did, err
@@ -244,11 +243,11 @@ func currently[T metav1.Object](ctx context.Context, get func(context.Context, s
 	}
 }
 
-// unchanged returns options that only delete the version that was read: another cluster may begin
-// to share the object.
-func (o *disconnect) unchanged(read metav1.Object) metav1.DeleteOptions {
-	options := o.deleteOptions(read)
-	options.Preconditions.ResourceVersion = ptr.To(read.GetResourceVersion())
+// deleteVersionOptions returns options that only delete the version that was read, because another
+// cluster may begin to share the object.
+func (o *disconnect) deleteVersionOptions(read metav1.Object) metav1.DeleteOptions {
+	options := sameVersion(read)
+	options.DryRun = o.dryRun.options()
 	return options
 }
 

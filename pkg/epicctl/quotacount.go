@@ -13,7 +13,6 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/wait"
 	typedcorev1 "k8s.io/client-go/kubernetes/typed/core/v1"
-	"k8s.io/utils/ptr"
 )
 
 // quotaPatience is how long a command waits for Kubernetes to count the objects that a
@@ -70,8 +69,7 @@ func (o *createAccount) awaitCount(ctx context.Context, want *corev1.ResourceQuo
 
 // renewQuota recreates the same quota, unless it has been changed.
 func (o *createAccount) renewQuota(ctx context.Context, client typedcorev1.ResourceQuotaInterface, old, want *corev1.ResourceQuota) error {
-	unchanged := metav1.DeleteOptions{Preconditions: &metav1.Preconditions{UID: ptr.To(old.UID), ResourceVersion: ptr.To(old.ResourceVersion)}}
-	err := client.Delete(ctx, old.Name, unchanged)
+	err := client.Delete(ctx, old.Name, sameVersion(old))
 	if apierrors.IsConflict(err) || apierrors.IsNotFound(err) {
 		return nil
 	}
