@@ -271,21 +271,10 @@ func (c *cluster) connect() error {
 
 // apply creates the objects in files and updates existing ones.
 func (w *world) apply(ctx context.Context, c *cluster, files ...string) error {
-	for _, file := range files {
-		objects, err := manifest.ReadFile(file)
-		if err != nil {
-			return err
-		}
-		for _, o := range objects {
-			// On a busy machine a request may take longer than the client waits.
-			if err := w.await(c.server, func() error {
-				return c.admin.Apply(ctx, client.ApplyConfigurationFromUnstructured(o), client.FieldOwner("test"), client.ForceOwnership)
-			}); err != nil {
-				return fmt.Errorf("%s: %w", file, err)
-			}
-		}
-	}
-	return nil
+	return manifest.Apply(ctx, c.admin, func(_ string, request func() error) error {
+		// On a busy machine a request may take longer than the client waits.
+		return w.await(c.server, request)
+	}, files...)
 }
 
 func (c *cluster) namespace(ctx context.Context, names ...string) error {

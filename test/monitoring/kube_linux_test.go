@@ -85,18 +85,15 @@ func (s *site) connect() {
 // apply creates the objects of files of the project.
 func (s *site) apply(files ...string) {
 	s.Helper()
-	for _, file := range files {
+	for i, file := range files {
 		if !filepath.IsAbs(file) {
-			file = filepath.Join(root, file)
-		}
-		objects, err := manifest.ReadFile(file)
-		s.must(err)
-		for _, o := range objects {
-			s.until(file, func() error {
-				return s.objects.Apply(s.Context(), client.ApplyConfigurationFromUnstructured(o), client.FieldOwner("test"), client.ForceOwnership)
-			})
+			files[i] = filepath.Join(root, file)
 		}
 	}
+	s.must(manifest.Apply(s.Context(), s.objects, func(file string, request func() error) error {
+		s.until(file, request)
+		return nil
+	}, files...))
 }
 
 // gatewayAPI installs the Gateway API.

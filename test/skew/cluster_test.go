@@ -139,15 +139,10 @@ func (c *tenant) startKube() *rest.Config {
 // apply creates the objects of files.
 func (c *tenant) apply(files ...string) {
 	c.Helper()
-	for _, file := range files {
-		objects, err := manifest.ReadFile(file)
-		c.must(err)
-		for _, o := range objects {
-			c.until(file, func() error {
-				return c.local.Apply(c.Context(), client.ApplyConfigurationFromUnstructured(o), client.FieldOwner("test"), client.ForceOwnership)
-			})
-		}
-	}
+	c.must(manifest.Apply(c.Context(), c.local, func(file string, request func() error) error {
+		c.until(file, request)
+		return nil
+	}, files...))
 }
 
 // end stops the connectors, then the API that they use.

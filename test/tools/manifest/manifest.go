@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package manifest reads YAML streams, such as manifests and the inputs of golden tests.
+// Package manifest reads YAML streams, such as manifests and the inputs of golden tests, and applies
+// manifests to a cluster.
 package manifest
 
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -14,6 +16,7 @@ import (
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	utilyaml "k8s.io/apimachinery/pkg/util/yaml"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/yaml"
 )
 
@@ -69,4 +72,24 @@ func ReadFile(file string) ([]*unstructured.Unstructured, error) {
 		return nil, fmt.Errorf("%s: %w", file, err)
 	}
 	return all, nil
+}
+
+// Apply creates the objects of files, or updates those that exist. It calls retry for each object
+// with the file's name and the request, because the server may not be ready for it yet.
+func Apply(ctx context.Context, c client.Client, retry func(file string, request func() error) error, files ...string) error {
+	for _, file := range files {
+		objects, err := ReadFile(file)
+		if err != nil {
+			return err
+		}
+		for _, o := range objects {
+			err := retry(file, func() error {
+				return c.Apply(ctx, client.ApplyConfigurationFromUnstructured(o), client.FieldOwner("test"), client.ForceOwnership)
+			})
+			if err != nil {
+				return fmt.Errorf("%s: %w", file, err)
+			}
+		}
+	}
+	return nil
 }
