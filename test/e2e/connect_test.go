@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -159,7 +160,10 @@ func (s *site) testDisconnect(t *testing.T, node string, admin func(args ...stri
 	}
 	out := admin("disconnect", "--account", "tunnels", "--cluster", "e2e")
 	begin := time.Now()
-	wants(t, "epicctl disconnect", out, "rolebinding/epic-node-client.e2e deleted", "rolebinding/epic-connector.e2e deleted", "serviceaccount/connector.e2e deleted", "serviceaccounts of nodes: 1 deleted", "gwendpointslices: ")
+	wants(t, "epicctl disconnect", out, "rolebinding/epic-node-client.e2e deleted", "rolebinding/epic-connector.e2e deleted", "serviceaccount/connector.e2e deleted", "serviceaccounts of nodes: 1 deleted")
+	if !regexp.MustCompile(`gwendpointslices: \d+ deleted`).MatchString(out) {
+		t.Errorf("epicctl disconnect deletes no slices:\n%s", out)
+	}
 	for account, kubectl := range as {
 		for _, what := range []string{"gwproxies", "loadbalancers", "gwproxies/" + proxy + "/tunnelkeys"} {
 			args := []string{"get", what, "-n", s.namespace}

@@ -174,7 +174,7 @@ patches:
 	return dir
 }
 
-// tenant creates an account and installs the node program on the tenant's node.
+// tenant creates an account and installs the node program on the client node.
 func (f *fleet) tenant(t *testing.T, account, node string) *site {
 	t.Helper()
 	s := &site{cluster: f.cluster, tenant: node, namespace: f.account(t, account)}

@@ -175,11 +175,7 @@ func (f *fleet) testNodeLost(t *testing.T) {
 	held := f.hold(t, f.services[0], 30, "")
 	begin := time.Now()
 	f.during(t, func(t *testing.T) {
-		time.Sleep(2 * time.Second)
-		begin = time.Now()
-		clusterScript(t, "crash", node)
-		f.gateways = slices.DeleteFunc(f.gateways, func(n string) bool { return n == node })
-		f.paths(t, 10*time.Second, f.gateways...)
+		begin = f.crash(t, node)
 		for _, change := range f.router.since(begin) {
 			took := change.done.Sub(begin)
 			t.Logf("The router had removed the node's path to %s %s after the loss", change.address, took.Round(time.Millisecond))
@@ -195,6 +191,18 @@ func (f *fleet) testNodeLost(t *testing.T) {
 			t.Errorf("connections broke: %v of %v, and only those to %s should have", broken, all, address)
 		}
 	}, func(failed failure) bool { return f.lost(failed, begin) })
+}
+
+// crash crashes a gateway node, waits until the router has removed its paths, and returns when it
+// began.
+func (f *fleet) crash(t *testing.T, node string) time.Time {
+	t.Helper()
+	time.Sleep(2 * time.Second)
+	begin := time.Now()
+	clusterScript(t, "crash", node)
+	f.gateways = slices.DeleteFunc(f.gateways, func(n string) bool { return n == node })
+	f.paths(t, 10*time.Second, f.gateways...)
+	return begin
 }
 
 // lost allows that a request fails which began before the router noticed that a node was lost,
@@ -281,11 +289,7 @@ func (f *fleet) testNodeDeleted(t *testing.T) {
 	address := f.joined[node]
 	begin := time.Now()
 	f.during(t, func(t *testing.T) {
-		time.Sleep(2 * time.Second)
-		begin = time.Now()
-		clusterScript(t, "crash", node)
-		f.gateways = slices.DeleteFunc(f.gateways, func(n string) bool { return n == node })
-		f.paths(t, 10*time.Second, f.gateways...)
+		begin = f.crash(t, node)
 		deleted := time.Now()
 		f.run(t, "delete", "node", node)
 		f.run(t, "delete", "gatewaynode", "-n", "epic", address)
