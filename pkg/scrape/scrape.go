@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package scrape provides metrics whose values another server has. Prometheus drops a
-// target that answers late, with all its metrics, so a scrape must not depend on a server
-// that does not answer: that is when the other metrics are needed most.
+// Package scrape reads values for metrics from another server without delaying a scrape.
+// Prometheus drops all metrics of a target that responds late. Therefore, a scrape does not wait
+// for a server that does not respond, which is when the other metrics are needed most. The
+// package does not register or format metrics.
 package scrape
 
 import (

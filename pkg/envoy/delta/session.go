@@ -127,8 +127,8 @@ func (s *Session) Quiet() bool {
 	return true
 }
 
-// Unanswered returns since when the client has owed the answer to a response of a type,
-// or zero if it owes none.
+// Unanswered returns when the response of a type was sent that the client has neither acknowledged
+// nor rejected, or zero if there is none.
 func (s *Session) Unanswered(t resource.Type) time.Time {
 	if out := s.types[t].out; out != nil {
 		return out.sent

@@ -28,7 +28,7 @@ type meters struct {
 // metered holds the metrics of the servers for proxies.
 var metered = newMeters()
 
-// unacknowledged is how long pods have owed an answer.
+// unacknowledged exports the age of responses that pods have not acknowledged.
 var unacknowledged = &unacknowledgedCollector{}
 
 func init() {

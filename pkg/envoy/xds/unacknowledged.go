@@ -11,17 +11,17 @@ import (
 	"github.com/acnodal/epic/pkg/envoy/resource"
 )
 
-// unacknowledgedCollector shows how long pods have owed an answer to the server that was
-// made last, because a process has one. set_to_acknowledged_seconds can't show it: it has
-// nothing of an Envoy that never answers. The value is computed at each scrape from the
-// streams that are open, so a stream that ends leaves nothing behind.
+// unacknowledgedCollector exports the age of the oldest response that a pod has not acknowledged,
+// for the server that was created last, because a process has one. set_to_acknowledged_seconds
+// does not include an Envoy that never responds. The collector computes the value at each scrape
+// from the open streams, so a closed stream leaves nothing behind.
 type unacknowledgedCollector struct {
 	metrics.BaseStableCollector
 	server atomic.Pointer[Server]
 }
 
 var unacknowledgedDesc = metrics.NewDesc("epic_xds_oldest_unacknowledged_seconds",
-	"Time for which a connected pod has neither accepted nor rejected what it was sent, of the pod that has taken longest; 0 if no pod owes an answer.",
+	"Age of the oldest configuration that a connected pod has neither accepted nor rejected; 0 if there is none.",
 	[]string{"type"}, nil, metrics.ALPHA, "")
 
 // DescribeWithStability implements metrics.StableCollector.
@@ -46,8 +46,8 @@ func (c *unacknowledgedCollector) CollectWithStability(ch chan<- metrics.Metric)
 	}
 }
 
-// oldestUnanswered returns, for each type, when the response was sent whose answer is
-// overdue for longest, or zero if every pod has answered.
+// oldestUnanswered returns, for each type, when the oldest response was sent that a pod has
+// neither acknowledged nor rejected, or zero if there is none.
 func (s *Server) oldestUnanswered() (oldest [resource.TypeCount]time.Time) {
 	for _, p := range s.all() {
 		p.mu.Lock()
