@@ -55,10 +55,10 @@ func TestGuard(t *testing.T) {
 				if n := dropsOf(t, w.nodeSide, DropBypassed) - before; n != times {
 					t.Errorf("%s: %d of %d answers are counted as dropped:%s", family(v6), n, times, w.drops())
 				}
-				mended := 0
-				must(t, w.node.Do(func() (err error) { mended, err = w.nodeSide.Repair(); return err }))
-				if mended != 1 {
-					t.Errorf("%d things were mended, want 1", mended)
+				repaired := 0
+				must(t, w.node.Do(func() (err error) { repaired, err = w.nodeSide.Repair(); return err }))
+				if repaired != 1 {
+					t.Errorf("%d things were repaired, want 1", repaired)
 				}
 				if !receives(t, pod, proxy) {
 					t.Errorf("%s: after a repair no answer arrives; dropped:%s", family(v6), w.drops())
@@ -76,12 +76,12 @@ func TestGuard(t *testing.T) {
 			attached("at first", true)
 			must(t, w.node.Do(func() error { return deleteFilter(guardKey(key)) }))
 			attached("removed", false)
-			mended := 0
-			must(t, w.node.Do(func() (err error) { mended, err = w.nodeSide.Repair(); return err }))
-			if mended != 1 {
-				t.Errorf("%d things were mended, want 1", mended)
+			repaired := 0
+			must(t, w.node.Do(func() (err error) { repaired, err = w.nodeSide.Repair(); return err }))
+			if repaired != 1 {
+				t.Errorf("%d things were repaired, want 1", repaired)
 			}
-			attached("mended", true)
+			attached("repaired", true)
 			must(t, w.nodeSide.Close())
 			must(t, w.node.Do(func() (err error) { w.nodeSide, err = Open(w.nodeOptions); return err }))
 			attached("after a restart", true)

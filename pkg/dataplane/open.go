@@ -260,38 +260,38 @@ func (d *DataPlane) Options() Options { return d.options }
 func (d *DataPlane) Repair() (int, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	mended := 0
+	repaired := 0
 	// Repair attachments last: newly attached programs then find complete maps.
 	for _, repair := range []func() (int, error){d.repairPins, d.tunnels.repair, d.services.repair, d.directs.repair, d.proxies.repair, d.flows.repair, d.fragments.repair, d.openings.repair, d.attacher.repair} {
 		n, err := repair()
-		mended += n
+		repaired += n
 		if err != nil {
-			return mended, fmt.Errorf("repair the data plane: %w", err)
+			return repaired, fmt.Errorf("repair the data plane: %w", err)
 		}
 	}
-	return mended, nil
+	return repaired, nil
 }
 
 // repairPins pins maps again that were unpinned.
 func (d *DataPlane) repairPins() (int, error) {
-	mended := 0
+	repaired := 0
 	for _, m := range d.maps {
 		if _, err := os.Stat(m.path); err == nil {
 			continue
 		}
 		clone, err := m.m.Clone() // which has no pin
 		if err != nil {
-			return mended, err
+			return repaired, err
 		}
 		if err := errors.Join(clone.Pin(m.path), clone.Close()); err != nil {
-			return mended, fmt.Errorf("pin map %s: %w", m.name, err)
+			return repaired, fmt.Errorf("pin map %s: %w", m.name, err)
 		}
-		mended++
+		repaired++
 	}
 	if _, err := os.Stat(filepath.Join(d.options.PinPath, layoutsName)); err == nil {
-		return mended, nil
+		return repaired, nil
 	}
-	return mended + 1, describe(d.options.PinPath, d.maps)
+	return repaired + 1, describe(d.options.PinPath, d.maps)
 }
 
 // Close releases the resources of this process. Everything that is pinned keeps working.
